@@ -1,0 +1,45 @@
+//! Compiles the .proto tree with protox (pure Rust, nothing needed on PATH) and generates messages, service traits
+//! and the descriptor set that server reflection answers from.
+
+use std::{env, fs, path::PathBuf};
+
+/// Every file with a service or message that Millrace serves, relative to this folder.
+const FILES: &[&str] = &[
+    "pkg/proto/runner/v1/runner.proto",
+    "millrace/v1/pipeline.proto",
+    "millrace/v1/log.proto",
+    "millrace/v1/runner.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let set = out.join("millrace.fds.bin");
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_imports(true).include_source_info(true);
+    for file in FILES {
+        println!("cargo:rerun-if-changed={file}");
+        compiler.open_file(file)?;
+    }
+    fs::write(&set, compiler.encode_file_descriptor_set())?;
+    connectrpc_build::Config::new()
+        .descriptor_set(&set)
+        .files(FILES)
+        .include_file("_millrace.rs")
+        .gate_client_feature(true)
+        .compile()?;
+    disambiguate_register(&out.join("pkg.proto.runner.v1.runner.__connect.rs"))?;
+    println!("cargo:rerun-if-changed=build.rs");
+    Ok(())
+}
+
+/// The protocol names a method `Register`, and the generated extension trait has a `register` of its own that wins
+/// method resolution on an `Arc`. The generated calls are therefore written out with the trait they mean.
+fn disambiguate_register(file: &PathBuf) -> Result<(), Box<dyn std::error::Error>> {
+    let text = fs::read_to_string(file)?;
+    let from = "svc.register(ctx,";
+    if !text.contains(from) {
+        return Err("the generated code no longer calls `svc.register`; drop this step".into());
+    }
+    fs::write(file, text.replace(from, "RunnerService::register(&*svc, ctx,"))?;
+    Ok(())
+}

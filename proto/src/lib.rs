@@ -1,0 +1,22 @@
+//! The wire of Millrace: generated messages and service traits, and the names that server and runner must parse
+//! alike. Knows nothing of HTTP routes, stores or processes.
+
+pub mod task_content;
+
+/// The descriptor set of every served .proto file and its imports; server reflection answers from it.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/millrace.fds.bin"));
+
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    unused_qualifications,
+    rustdoc::all,
+    non_camel_case_types
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/_millrace.rs"));
+}
+
+pub use generated::millrace;
+pub use generated::pkg::proto::runner::v1 as runner_v1;
