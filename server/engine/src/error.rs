@@ -1,0 +1,57 @@
+//! What can go wrong, by meaning. One file of the server (`rpc/status.rs`) turns these into protocol codes; the engine
+//! knows none.
+
+/// The result of an engine call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An engine call that did not do what was asked. Messages are for people and name the field and the limit.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or the caller may not know that there is.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// A field of the request can't be what it is.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field, by its name on the wire.
+        field: &'static str,
+        /// What is wrong, and the limit if there is one.
+        message: String,
+    },
+    /// The request is fine, but not now: the state does not allow it.
+    #[error("{0}")]
+    Precondition(String),
+    /// The caller is known and may not.
+    #[error("{0}")]
+    Denied(String),
+    /// The caller is not known.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// It lost against something that happened at the same time or before.
+    #[error("{0}")]
+    Conflict(String),
+    /// A named limit or the disk is full.
+    #[error("{0}")]
+    Exhausted(String),
+    /// Try again later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A workflow file with errors; each says where.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Workflow(Vec<crate::pipelines::Diagnostic>),
+    /// A fault of ours or of the machine.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// An invalid field.
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+
+    /// A fault of ours or of the machine, with its cause.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+}

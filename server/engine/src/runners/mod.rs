@@ -1,0 +1,7 @@
+//! Runners: who they are, how they come and go. Knows nothing of what they run.
+
+mod service;
+mod store;
+
+pub use service::{Registration, Runners};
+pub use store::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};
