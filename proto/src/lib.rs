@@ -1,10 +1,12 @@
 //! The wire of Millrace: generated messages and service traits, and the names that server and runner must parse
 //! alike. Knows nothing of HTTP routes, stores or processes.
 
+pub mod expression;
 pub mod task_content;
 
 /// The descriptor set of every served .proto file and its imports; server reflection answers from it.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/millrace.fds.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/millrace.fds.bin"));
 
 #[allow(
     missing_docs,
