@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs and is missing; says nothing when nothing is. What can't be installed from here is one
-# line each that says what a person must do, and a failure at the end. With --deny: cargo-deny too (compiles for minutes).
+# line each that says what a person must do, and a failure at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -67,9 +67,11 @@ fi
 scripts/web-modules.sh
 
 # --- cargo-deny --------------------------------------------------------------------------------------------------
-if [ "${1:-}" = --deny ] && ! [ -x target/tools/bin/cargo-deny ] && ! command -v cargo-deny >/dev/null; then
-    echo "setup: cargo install cargo-deny (takes minutes)"
-    cargo install --locked --root target/tools cargo-deny --version 0.20.2 ||
+# Compiles for about four minutes, so it is kept outside the target folder, for every clone on this machine.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-tools
+if [ ! -x "$tools/bin/cargo-deny" ] && ! command -v cargo-deny >/dev/null; then
+    echo "setup: cargo install cargo-deny (takes about four minutes, once on a machine)"
+    cargo install --quiet --locked --root "$tools" cargo-deny --version 0.20.2 ||
         complain "cargo-deny; run: cargo install --locked cargo-deny"
 fi
 
