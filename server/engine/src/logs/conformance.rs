@@ -1,0 +1,227 @@
+//! What every [`LogStore`] must do, as one suite: each back end and each wrapper runs it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind, ReadFrom, flags};
+
+/// Runs the suite; `open` makes an empty store.
+pub async fn run(open: impl Fn() -> Arc<dyn LogStore>) {
+    missing_logs(&*open()).await;
+    appends_and_heads(&*open()).await;
+    reads_by_line_offset_and_row(&*open()).await;
+    read_limits(&*open()).await;
+    refuses_stale_and_closed(&*open()).await;
+    lists_and_deletes(&*open()).await;
+    marks_up_to_the_limit(&*open()).await;
+    long_logs_everywhere(&*open()).await;
+    any_bytes(&*open()).await;
+}
+
+/// Lines with a word each; `None` stands for a flag word of 0.
+fn append(at_lines: u64, lines: &[(&str, u64)]) -> LogAppend {
+    let text: String = lines.iter().flat_map(|(line, _)| [line, "\n"]).collect();
+    let words: Vec<u8> = (0..).zip(lines).flat_map(|(time, (_, flags))| word(at_lines + time, *flags).to_le_bytes()).collect();
+    LogAppend { at_lines, text: text.into(), words: words.into(), dropped_rows: 0, complete: false }
+}
+
+/// The word of a line in this suite: its time is its number plus a thousand.
+fn word(line: u64, flags: u64) -> u64 {
+    (1000 + line) << flags::TIME_SHIFT | flags
+}
+
+fn id(text: &str) -> LogId {
+    LogId::parse(text).expect("a good id")
+}
+
+async fn all(store: &dyn LogStore, id: &LogId, from: ReadFrom) -> LogLines {
+    store.read(id, from, u64::MAX, usize::MAX / 2).await.expect("reads")
+}
+
+async fn missing_logs(store: &dyn LogStore) {
+    let no = id("no");
+    let not_found = LogError::NotFound(no.clone());
+    assert_eq!(store.head(&no).await.unwrap_err(), not_found);
+    assert_eq!(store.read(&no, ReadFrom::Line(0), 1, 1).await.unwrap_err(), not_found);
+    assert_eq!(store.read_bytes(&no, 0, 1).await.unwrap_err(), not_found);
+    assert_eq!(store.marks(&no).await.unwrap_err(), not_found);
+    assert_eq!(store.delete(&no).await.unwrap_err(), not_found);
+    assert_eq!(store.append(&no, append(1, &[("x", 0)])).await.unwrap_err(), LogError::Stale(no.clone()));
+    assert_eq!(store.head(&no).await.unwrap_err(), not_found, "a refused append makes no log");
+    assert_eq!(store.list(None, 10).await.unwrap(), []);
+}
+
+async fn appends_and_heads(store: &dyn LogStore) {
+    let id = id("a");
+    let error = MarkKind::Error.bits();
+    let head = store.append(&id, append(0, &[("one", 0), ("two", flags::STDERR), ("rest", flags::CONTINUATION)])).await.unwrap();
+    let expected = LogHead { bytes: 13, lines: 3, rows: 2, ..LogHead::default() };
+    assert_eq!(head, expected);
+    assert_eq!(store.head(&id).await.unwrap(), expected);
+    let mut second = append(3, &[("##[error]x", error), ("full", flags::ROOM)]);
+    second.dropped_rows = 7;
+    second.complete = true;
+    let expected = LogHead { bytes: 29, lines: 5, rows: 10, dropped_rows: 7, marks: 1, first_error_line: Some(3), complete: true };
+    assert_eq!(store.append(&id, second).await.unwrap(), expected);
+    assert_eq!(store.head(&id).await.unwrap(), expected);
+    let empty = self::id("empty");
+    let head = store.append(&empty, LogAppend::end(0)).await.unwrap();
+    assert_eq!(head, LogHead { complete: true, ..LogHead::default() });
+    assert_eq!(all(store, &empty, ReadFrom::Line(0)).await, LogLines::default());
+    assert_eq!(store.read_bytes(&empty, 0, 10).await.unwrap(), "");
+}
+
+async fn reads_by_line_offset_and_row(store: &dyn LogStore) {
+    let id = id("a.b");
+    let rest = flags::CONTINUATION;
+    store.append(&id, append(0, &[("r0", 0), ("r1", 0), ("r1b", rest)])).await.unwrap();
+    store.append(&id, append(3, &[("", 0), ("r3", 0), ("r3b", rest), ("r4", 0)])).await.unwrap();
+    let lines = all(store, &id, ReadFrom::Line(0)).await;
+    assert_eq!(lines.data, "r0\nr1\nr1b\n\nr3\nr3b\nr4\n");
+    let words = [word(0, 0), word(1, 0), word(2, rest), word(3, 0), word(4, 0), word(5, rest), word(6, 0)];
+    assert_eq!(lines.words, words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
+    let places = [0, 3, 6, 10, 11, 14, 18, 21].map(|offset| offset as u64);
+    for (line, offset) in (0..).zip(places) {
+        let place = LogPlace { line, offset };
+        for from in [ReadFrom::Line(line), ReadFrom::Offset(offset), ReadFrom::Place(place)] {
+            let found = all(store, &id, from).await;
+            assert_eq!(found.place, place, "{from:?}");
+            assert_eq!(found.data, lines.data.slice(offset as usize..), "{from:?}");
+            assert_eq!(found.words, lines.words.slice(line as usize * 8..), "{from:?}");
+            assert_eq!(found.end(), LogPlace { line: 7, offset: 21 });
+        }
+    }
+    for (row, line) in [0, 1, 3, 4, 6, 7].into_iter().enumerate() {
+        assert_eq!(all(store, &id, ReadFrom::Row(row as u64)).await.place.line, line, "row {row}");
+    }
+    for line in [8, 1_000_000, u64::MAX] {
+        assert_eq!(all(store, &id, ReadFrom::Line(line)).await.place, LogPlace { line: 7, offset: 21 });
+        assert_eq!(all(store, &id, ReadFrom::Row(line)).await.place.line, 7);
+    }
+    for offset in (0..30).chain([u64::MAX]).filter(|offset| !places.contains(offset)) {
+        match store.read(&id, ReadFrom::Offset(offset), 1, 1).await {
+            Err(LogError::Invalid { field: "offset", message }) => assert!(message.contains(&offset.to_string()), "{message}"),
+            other => panic!("offset {offset}: {other:?}"),
+        }
+    }
+}
+
+async fn read_limits(store: &dyn LogStore) {
+    let id = id("limits");
+    store.append(&id, append(0, &[("aaaa", 0), ("bb", 0), ("cccccc", 0)])).await.unwrap();
+    for (line, max_lines, max_bytes, expected) in [
+        (0, 0, 100, ""),
+        (0, 1, 100, "aaaa\n"),
+        (0, 2, 100, "aaaa\nbb\n"),
+        (0, 9, 0, "aaaa\n"),
+        (0, 9, 5, "aaaa\n"),
+        (0, 9, 7, "aaaa\n"),
+        (0, 9, 8, "aaaa\nbb\n"),
+        (1, 9, 14, "bb\ncccccc\n"),
+        (2, 9, 1, "cccccc\n"),
+        (3, 9, 9, ""),
+    ] {
+        let lines = store.read(&id, ReadFrom::Line(line), max_lines, max_bytes).await.unwrap();
+        assert_eq!(lines.data, expected, "{max_lines} lines, {max_bytes} bytes from line {line}");
+        assert_eq!(lines.lines() as usize, expected.matches('\n').count());
+    }
+    for (offset, max, expected) in [(0, 3, "aaa"), (3, 4, "a\nbb"), (14, 9, "\n"), (15, 9, ""), (16, 9, ""), (u64::MAX, 9, ""), (2, 0, "")] {
+        assert_eq!(store.read_bytes(&id, offset, max).await.unwrap(), expected);
+    }
+}
+
+async fn refuses_stale_and_closed(store: &dyn LogStore) {
+    let id = id("refused");
+    let head = store.append(&id, append(0, &[("a", 0), ("b", 0)])).await.unwrap();
+    for at in [0, 1, 3] {
+        assert_eq!(store.append(&id, append(at, &[("x", 0)])).await.unwrap_err(), LogError::Stale(id.clone()));
+    }
+    assert_eq!(store.head(&id).await.unwrap(), head);
+    store.append(&id, LogAppend::end(2)).await.unwrap();
+    assert_eq!(store.append(&id, append(2, &[("x", 0)])).await.unwrap_err(), LogError::Closed(id.clone()));
+    assert_eq!(all(store, &id, ReadFrom::Line(0)).await.data, "a\nb\n");
+}
+
+async fn lists_and_deletes(store: &dyn LogStore) {
+    // Upper and lower case are different logs, also where the file system thinks they are not.
+    let long = "Z".repeat(200);
+    let mut names = ["run.0", "run.1", "RUN.0", "con", "..", "a.text", "a", "a.lines", "x-_.", &long].map(id);
+    for name in &names {
+        store.append(name, append(0, &[(name.as_str(), 0)])).await.unwrap();
+    }
+    for name in &names {
+        assert_eq!(all(store, name, ReadFrom::Line(0)).await.data, format!("{name}\n"));
+    }
+    names.sort();
+    assert_eq!(store.list(None, 100).await.unwrap(), names);
+    assert_eq!(store.list(Some(&names[2]), 3).await.unwrap(), names[3..6]);
+    assert_eq!(store.list(Some(&id("b")), 1).await.unwrap(), [id("con")]);
+    store.delete(&id("run.0")).await.unwrap();
+    assert_eq!(store.head(&id("run.0")).await.unwrap_err(), LogError::NotFound(id("run.0")));
+    assert!(!store.list(None, 100).await.unwrap().contains(&id("run.0")));
+    store.append(&id("run.0"), append(0, &[("new", 0)])).await.unwrap();
+    assert_eq!(all(store, &id("run.0"), ReadFrom::Line(0)).await.data, "new\n");
+    assert_eq!(all(store, &id("RUN.0"), ReadFrom::Line(0)).await.data, "RUN.0\n");
+}
+
+async fn marks_up_to_the_limit(store: &dyn LogStore) {
+    let id = id("marks");
+    let kinds = [MarkKind::Group, MarkKind::Warning, MarkKind::Notice, MarkKind::EndGroup];
+    let mut expected = Vec::new();
+    for call in 0..25 {
+        let lines: Vec<(&str, u64)> = (0..1000).map(|line| ("x", if line % 2 == 0 { 0 } else { kinds[line / 2 % 4].bits() })).collect();
+        store.append(&id, append(call * 1000, &lines)).await.unwrap();
+        expected.extend((1..1000).step_by(2).map(|line| LogMark { kind: kinds[line / 2 % 4], line: call * 1000 + line as u64 }));
+    }
+    let head = store.append(&id, append(25_000, &[("e", MarkKind::Error.bits())])).await.unwrap();
+    assert_eq!((head.marks, head.first_error_line), (12_501, Some(25_000)));
+    let marks = store.marks(&id).await.unwrap();
+    assert_eq!(marks.len() as u64, MARKS_MAX);
+    assert_eq!(marks, expected[..MARKS_MAX as usize]);
+}
+
+async fn long_logs_everywhere(store: &dyn LogStore) {
+    let id = id("long");
+    let texts: Vec<String> = (0..3000).map(|line| format!("line {line} {}", "x".repeat(line % 97))).collect();
+    let flags_of = |line: usize| if line % 5 == 4 { flags::CONTINUATION } else { 0 };
+    let mut at = 0;
+    for size in [1, 255, 1, 255, 700, 3, 1500, 285] {
+        let lines: Vec<(&str, u64)> = (at..at + size).map(|line| (texts[line].as_str(), flags_of(line))).collect();
+        store.append(&id, append(at as u64, &lines)).await.unwrap();
+        at += size;
+    }
+    assert_eq!(at, texts.len());
+    let mut offset = 0;
+    let mut row = 0;
+    for (line, text) in texts.iter().enumerate() {
+        let near_an_edge = matches!(line % 256, 0 | 1 | 255) || line % 101 == 0;
+        if near_an_edge {
+            let place = LogPlace { line: line as u64, offset };
+            for from in [ReadFrom::Line(line as u64), ReadFrom::Offset(offset)] {
+                let lines = store.read(&id, from, 1, 1 << 20).await.unwrap();
+                assert_eq!((lines.place, lines.data), (place, format!("{text}\n").into()), "{from:?}");
+            }
+            if flags_of(line) == 0 {
+                assert_eq!(store.read(&id, ReadFrom::Row(row), 0, 0).await.unwrap().place, place, "row {row}");
+            }
+            let many = store.read(&id, ReadFrom::Place(place), 600, 1 << 20).await.unwrap();
+            assert_eq!(many.lines() as usize, (texts.len() - line).min(600));
+        }
+        row += u64::from(flags_of(line) == 0);
+        offset += text.len() as u64 + 1;
+    }
+}
+
+async fn any_bytes(store: &dyn LogStore) {
+    let id = id("bytes");
+    let mut text: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').collect();
+    text.push(b'\n');
+    text.extend(vec![0xF0; 200_000]);
+    text.push(b'\n');
+    let text = Bytes::from(text);
+    let words: Vec<u8> = [word(0, 0), word(1, 0)].iter().flat_map(|word| word.to_le_bytes()).collect();
+    store.append(&id, LogAppend { at_lines: 0, text: text.clone(), words: words.into(), dropped_rows: 0, complete: false }).await.unwrap();
+    assert_eq!(all(store, &id, ReadFrom::Line(0)).await.data, text);
+    assert_eq!(store.read(&id, ReadFrom::Line(1), 9, 1000).await.unwrap().data, text.slice(256..), "one line at least");
+}

@@ -1,0 +1,135 @@
+//! Logs in memory, for the engine's own tests: the plainest store that keeps the promises of [`LogStore`] but one (it
+//! forgets everything when it is dropped).
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::head::starts_row;
+use super::{
+    LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind,
+    ReadFrom, line_words,
+};
+
+/// Logs in memory.
+#[derive(Debug, Default)]
+pub struct MemoryLogs {
+    logs: Mutex<BTreeMap<LogId, MemoryLog>>,
+}
+
+#[derive(Debug, Default)]
+struct MemoryLog {
+    head: LogHead,
+    text: Vec<u8>,
+    words: Vec<u64>,
+    /// Where each line begins.
+    starts: Vec<usize>,
+}
+
+#[async_trait]
+impl LogStore for MemoryLogs {
+    async fn head(&self, id: &LogId) -> Result<LogHead, LogError> {
+        self.with(id, |log| Ok(log.head))
+    }
+
+    async fn append(&self, id: &LogId, append: LogAppend) -> Result<LogHead, LogError> {
+        let mut logs = self.lock();
+        let head = logs.get(id).map_or(LogHead::default(), |log| log.head);
+        if head.complete {
+            return Err(LogError::Closed(id.clone()));
+        }
+        if head.lines != append.at_lines {
+            return Err(LogError::Stale(id.clone()));
+        }
+        let log = logs.entry(id.clone()).or_default();
+        for line in append.text.split_inclusive(|byte| *byte == b'\n') {
+            log.starts.push(log.text.len());
+            log.text.extend_from_slice(line);
+        }
+        log.words.extend(line_words(&append.words));
+        log.head = head.after(&append);
+        Ok(log.head)
+    }
+
+    async fn read(&self, id: &LogId, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
+        self.with(id, |log| {
+            let first = log.find(from)?;
+            let start = log.start_of(first);
+            let mut end = first;
+            while end < log.starts.len()
+                && ((end - first) as u64) < max_lines
+                && (end == first || log.start_of(end + 1) - start <= max_bytes)
+            {
+                end += 1;
+            }
+            let words: Vec<u8> = log.words[first..end].iter().flat_map(|word| word.to_le_bytes()).collect();
+            debug_assert_eq!(words.len(), (end - first) * LINE_WORD_BYTES);
+            Ok(LogLines {
+                place: LogPlace { line: first as u64, offset: start as u64 },
+                data: Bytes::copy_from_slice(&log.text[start..log.start_of(end)]),
+                words: words.into(),
+            })
+        })
+    }
+
+    async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
+        self.with(id, |log| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(log.text.len());
+            let to = from.saturating_add(max_bytes).min(log.text.len());
+            Ok(Bytes::copy_from_slice(&log.text[from..to]))
+        })
+    }
+
+    async fn marks(&self, id: &LogId) -> Result<Vec<LogMark>, LogError> {
+        self.with(id, |log| {
+            let marks = (0..).zip(&log.words).filter_map(|(line, word)| {
+                Some(LogMark { kind: MarkKind::of_word(*word)?, line })
+            });
+            Ok(marks.take(MARKS_MAX as usize).collect())
+        })
+    }
+
+    async fn list(&self, after: Option<&LogId>, limit: usize) -> Result<Vec<LogId>, LogError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.lock().range((from, Bound::Unbounded)).map(|(id, _)| id.clone()).take(limit).collect())
+    }
+
+    async fn delete(&self, id: &LogId) -> Result<(), LogError> {
+        self.lock().remove(id).map(|_| ()).ok_or_else(|| LogError::NotFound(id.clone()))
+    }
+}
+
+impl MemoryLogs {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LogId, MemoryLog>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, id: &LogId, read: impl FnOnce(&MemoryLog) -> Result<T, LogError>) -> Result<T, LogError> {
+        self.lock().get(id).map_or_else(|| Err(LogError::NotFound(id.clone())), read)
+    }
+}
+
+impl MemoryLog {
+    fn find(&self, from: ReadFrom) -> Result<usize, LogError> {
+        let to_line = |line: u64| usize::try_from(line).unwrap_or(usize::MAX).min(self.starts.len());
+        match from {
+            ReadFrom::Line(line) | ReadFrom::Place(LogPlace { line, .. }) => Ok(to_line(line)),
+            ReadFrom::Offset(offset) if offset == self.text.len() as u64 => Ok(self.starts.len()),
+            ReadFrom::Offset(offset) => self
+                .starts
+                .binary_search(&usize::try_from(offset).unwrap_or(usize::MAX))
+                .map_err(|_| LogError::invalid("offset", format!("{offset} is not where a line begins"))),
+            ReadFrom::Row(row) => {
+                let mut begins = (0..).zip(&self.words).filter(|(_, word)| starts_row(**word)).map(|(line, _)| line);
+                Ok(begins.nth(usize::try_from(row).unwrap_or(usize::MAX)).unwrap_or(self.starts.len()))
+            }
+        }
+    }
+
+    fn start_of(&self, line: usize) -> usize {
+        self.starts.get(line).copied().unwrap_or(self.text.len())
+    }
+}

@@ -1,0 +1,249 @@
+//! The log room: who may append what, and where readers come in. How bytes are kept is [`LogStore`]'s business.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+
+use super::append::AppendPlan;
+use super::live::{Known, LiveLog, LiveTable};
+use super::tail::{LogTail, Missing, Start};
+use super::{
+    LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, ReadFrom,
+    RowBatch, flags, line_words,
+};
+use crate::clock::Clock;
+
+/// A log takes this many bytes unless [`LogLimits`] says otherwise; what comes then is acknowledged and dropped.
+pub const LOG_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Limits an operator may set.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// The most bytes of one log.
+    pub log_max_bytes: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { log_max_bytes: LOG_MAX_BYTES }
+    }
+}
+
+/// A log's size and marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogStat {
+    /// Size, lines, rows, whether it is complete, the first error.
+    pub head: LogHead,
+    /// The first [`MARKS_MAX`] marks.
+    pub marks: Vec<LogMark>,
+    /// There are more.
+    pub marks_truncated: bool,
+}
+
+/// The log room. Cheap to clone.
+#[derive(Clone)]
+pub struct LogRoom {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub store: Arc<dyn LogStore>,
+    clock: Arc<dyn Clock>,
+    limits: LogLimits,
+    lives: Arc<LiveTable>,
+}
+
+impl LogRoom {
+    /// A room over a store. There must be no other room over the same store.
+    pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>, limits: LogLimits) -> Self {
+        Self { inner: Arc::new(Inner { store, clock, limits, lives: Arc::default() }) }
+    }
+
+    /// An empty batch to fill with rows and give to [`Self::append`].
+    pub fn batch(&self) -> RowBatch {
+        RowBatch::new(self.inner.clock.now_ms())
+    }
+
+    /// Appends rows from `index` on and returns how many rows of the log are acknowledged by now: they are durable.
+    ///
+    /// A gap, a duplicate or no rows store nothing; of an overlap only what is new is stored, and the rest must be the
+    /// same as before (`Conflict`). `no_more` ends the log if these rows, or those sent before, are all of it. Rows
+    /// after the end are `Closed`. Goes on to its end when the caller goes away.
+    pub async fn append(&self, id: &LogId, index: u64, rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
+        let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
+        let task = tokio::spawn(async move { inner.append(&live, index, rows, no_more).await });
+        task.await.unwrap_or_else(|fault| Err(LogError::Io(format!("appending to log {id} failed: {fault}"))))
+    }
+
+    /// Ends the log whatever is missing (its writer is gone); makes an empty one if there is none. Twice is fine.
+    pub async fn close(&self, id: &LogId) -> Result<LogHead, LogError> {
+        let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
+        let task = tokio::spawn(async move {
+            let _turn = live.turn().await;
+            match inner.known_head(&live).await? {
+                Some(head) if head.complete => Ok(head),
+                head => {
+                    let head = head.unwrap_or_default();
+                    inner.write(&live, head, LogAppend::end(head.lines)).await
+                }
+            }
+        });
+        task.await.unwrap_or_else(|fault| Err(LogError::Io(format!("ending log {id} failed: {fault}"))))
+    }
+
+    /// How far the log has come.
+    pub async fn head(&self, id: &LogId) -> Result<LogHead, LogError> {
+        self.inner.store.head(id).await
+    }
+
+    /// Its size and marks.
+    pub async fn stat(&self, id: &LogId) -> Result<LogStat, LogError> {
+        let head = self.head(id).await?;
+        let mut marks = if head.marks == 0 { Vec::new() } else { self.inner.store.marks(id).await? };
+        // An append may have come in between.
+        marks.retain(|mark| mark.line < head.lines);
+        Ok(LogStat { head, marks, marks_truncated: head.marks > MARKS_MAX })
+    }
+
+    /// The first line that is marked as an error.
+    pub async fn first_error_line(&self, id: &LogId) -> Result<Option<u64>, LogError> {
+        Ok(self.head(id).await?.first_error_line)
+    }
+
+    /// Lines from `first` on: at most `max_lines` and `max_bytes`, one line at least if there is one. Past the end: none.
+    pub async fn read_lines(&self, id: &LogId, first: u64, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
+        self.inner.store.read(id, ReadFrom::Line(first), max_lines, max_bytes).await
+    }
+
+    /// The last `lines` lines; of them the first ones that fit into `max_bytes`.
+    pub async fn last_lines(&self, id: &LogId, lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
+        let head = self.head(id).await?;
+        let first = head.lines.saturating_sub(lines);
+        self.inner.store.read(id, ReadFrom::Line(first), head.lines - first, max_bytes).await
+    }
+
+    /// Bytes from an offset on, at most `max_bytes`; fewer only at the end.
+    pub async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
+        self.inner.store.read_bytes(id, offset, max_bytes).await
+    }
+
+    /// A tail from some place on that gets all that is there and all that comes.
+    pub async fn tail(&self, id: &LogId, start: Start, missing: Missing) -> Result<LogTail, LogError> {
+        LogTail::open(self.inner.clone(), self.inner.lives.get(id), start, missing).await
+    }
+
+    /// Ids in their order, those after `after`, at most `limit`.
+    pub async fn list(&self, after: Option<&LogId>, limit: usize) -> Result<Vec<LogId>, LogError> {
+        self.inner.store.list(after, limit).await
+    }
+
+    /// Removes a log. Who follows it gets `NotFound`.
+    pub async fn delete(&self, id: &LogId) -> Result<(), LogError> {
+        let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
+        let task = tokio::spawn(async move {
+            let _turn = live.turn().await;
+            inner.store.delete(&live.id).await?;
+            live.hot.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            live.known.send_replace(Known::Deleted);
+            Ok(())
+        });
+        task.await.unwrap_or_else(|fault| Err(LogError::Io(format!("removing log {id} failed: {fault}"))))
+    }
+
+    /// How many logs are being written or followed right now.
+    pub fn live_logs(&self) -> usize {
+        self.inner.lives.len()
+    }
+}
+
+impl Inner {
+    async fn append(&self, live: &LiveLog, index: u64, rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
+        let _turn = live.turn().await;
+        let head = self.known_head(live).await?.unwrap_or_default();
+        let plan = AppendPlan::new(&head, index, rows.len(), no_more);
+        self.compare(live, index, &rows, plan.compare).await?;
+        if plan.after_end {
+            return Err(LogError::Closed(live.id.clone()));
+        }
+        if !plan.write {
+            return Ok(head.rows);
+        }
+        let append = self.fit(&head, rows, &plan);
+        Ok(self.write(live, head, append).await?.rows)
+    }
+
+    /// How far the log has come; none if there is no such log. Only in this log's turn.
+    async fn known_head(&self, live: &LiveLog) -> Result<Option<LogHead>, LogError> {
+        let known = *live.known.borrow();
+        if let Known::Head(head) = known {
+            return Ok(Some(head));
+        }
+        match self.store.head(&live.id).await {
+            Ok(head) => {
+                live.learn(known, Known::Head(head));
+                Ok(Some(head))
+            }
+            Err(LogError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first `count` rows, sent from `index` on, must be what is stored there. Times need not be: the server may
+    /// have put its own.
+    async fn compare(&self, live: &LiveLog, index: u64, rows: &RowBatch, count: usize) -> Result<(), LogError> {
+        let (text, words) = rows.lines(0, count);
+        let conflict = |row: usize| LogError::Conflict { id: live.id.clone(), row: index + row as u64 };
+        let mut from = ReadFrom::Row(index);
+        let (mut checked, mut lines) = (0, 0);
+        while checked < text.len() {
+            let stored = self.store.read(&live.id, from, u64::MAX, text.len() - checked).await?;
+            let (sent_text, sent_words) = (&text[checked..], &words[lines * LINE_WORD_BYTES..]);
+            let bytes = stored.data.iter().zip(sent_text).take_while(|(stored, sent)| stored == sent).count();
+            let splits = line_words(&stored.words).zip(line_words(sent_words));
+            let splits = splits.take_while(|(stored, sent)| (stored ^ sent) & flags::CONTINUATION == 0).count();
+            if bytes < stored.data.len() || (splits as u64) < stored.lines() || stored.data.is_empty() {
+                let row = rows.row_at(checked + bytes).min(rows.row_of_line(lines + splits));
+                return Err(conflict(row.min(count - 1)));
+            }
+            checked += stored.data.len();
+            lines += stored.lines() as usize;
+            from = ReadFrom::Place(stored.end());
+        }
+        // The last row may go on where the one that was sent ends.
+        let next = if count == 0 { LogLines::default() } else { self.store.read(&live.id, from, 1, 0).await? };
+        let goes_on = line_words(&next.words).any(|word| word & flags::CONTINUATION != 0);
+        if goes_on { Err(conflict(count - 1)) } else { Ok(()) }
+    }
+
+    /// What of a call is new and fits. The first row that doesn't fit is answered by a last line that says so.
+    fn fit(&self, head: &LogHead, rows: RowBatch, plan: &AppendPlan) -> LogAppend {
+        let new_rows = rows.len() - plan.skip;
+        let max_bytes = self.limits.log_max_bytes;
+        let full = head.dropped_rows > 0;
+        let kept = if full { 0 } else { rows.rows_that_fit(plan.skip, max_bytes.saturating_sub(head.bytes)) };
+        let dropped_rows = (new_rows - kept) as u64;
+        let notice = (dropped_rows > 0 && !full).then(|| {
+            format!("##[warning]This log has reached its limit of {max_bytes} bytes. What follows was not kept.")
+        });
+        let (text, words) = rows.into_lines(plan.skip, plan.skip + kept, notice.as_deref());
+        LogAppend { at_lines: head.lines, text, words, dropped_rows, complete: plan.complete }
+    }
+
+    async fn write(&self, live: &LiveLog, head: LogHead, append: LogAppend) -> Result<LogHead, LogError> {
+        let (data, words) = (append.text.clone(), append.words.clone());
+        let new_head = match self.store.append(&live.id, append).await {
+            Ok(new_head) => new_head,
+            Err(error) => {
+                // Whatever happened, the store knows.
+                live.forget();
+                return Err(error);
+            }
+        };
+        if live.known.receiver_count() > 0 && !data.is_empty() {
+            let place = LogPlace { line: head.lines, offset: head.bytes };
+            live.hot.lock().unwrap_or_else(PoisonError::into_inner).push(LogLines { place, data, words });
+        }
+        live.known.send_replace(Known::Head(new_head));
+        Ok(new_head)
+    }
+}

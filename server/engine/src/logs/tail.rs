@@ -1,0 +1,135 @@
+//! A tail: reads a log at its reader's pace and waits for more at its end. The store is the log; what wakes a tail is
+//! only a hint, so a slow reader loses nothing and costs no memory.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::watch;
+
+use super::live::{Known, LiveLog};
+use super::room::Inner;
+use super::{LogError, LogHead, LogLines, LogPlace, ReadFrom};
+
+/// The most bytes of one chunk (a single line may be longer only if this is made less than a line).
+pub const FOLLOW_CHUNK_MAX_BYTES: usize = 256 * 1024;
+
+/// Where a tail begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At this byte, which must begin a line or be the end of the log.
+    Offset(u64),
+    /// At the last so many lines; 0: only what is new.
+    LastLines(u64),
+}
+
+/// What to do when there is no such log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Wait until there is one: its step is queued.
+    Wait,
+    /// `NotFound`.
+    Refuse,
+}
+
+/// What a tail brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TailEvent {
+    /// Whole lines.
+    Data(LogLines),
+    /// The log is complete and all of it was read.
+    End(LogHead),
+}
+
+/// A reader that follows a log.
+pub struct LogTail {
+    room: Arc<Inner>,
+    live: Arc<LiveLog>,
+    known: watch::Receiver<Known>,
+    place: LogPlace,
+    head: LogHead,
+}
+
+impl LogTail {
+    pub(super) async fn open(room: Arc<Inner>, live: Arc<LiveLog>, start: Start, missing: Missing) -> Result<Self, LogError> {
+        let known = live.known.subscribe();
+        let mut tail = Self { room, live, known, place: LogPlace::default(), head: LogHead::default() };
+        match (tail.look().await?, start) {
+            (None, _) if missing == Missing::Refuse => return Err(LogError::NotFound(tail.live.id.clone())),
+            (None, Start::Offset(0) | Start::LastLines(_)) => {}
+            (None, Start::Offset(offset)) => {
+                return Err(LogError::invalid("offset", format!("{offset} is past the end of the log, which is empty")));
+            }
+            (Some(_), Start::Offset(offset)) => tail.place = tail.find(ReadFrom::Offset(offset)).await?,
+            (Some(head), Start::LastLines(lines)) => {
+                tail.place = match lines {
+                    0 => LogPlace { line: head.lines, offset: head.bytes },
+                    _ => tail.find(ReadFrom::Line(head.lines.saturating_sub(lines))).await?,
+                };
+            }
+        }
+        Ok(tail)
+    }
+
+    /// The next lines, as soon as there are some, or the end. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<TailEvent, LogError> {
+        loop {
+            if let Some(head) = self.look().await? {
+                if self.place.line < head.lines {
+                    let lines = self.read().await?;
+                    self.place = lines.end();
+                    return Ok(TailEvent::Data(lines));
+                }
+                if head.complete {
+                    return Ok(TailEvent::End(head));
+                }
+            }
+            // The sender lives in `self.live`, so this waits for news and nothing else.
+            let _ = self.known.changed().await;
+        }
+    }
+
+    /// How far the log had come when this tail looked last.
+    pub fn head(&self) -> &LogHead {
+        &self.head
+    }
+
+    /// Where the next lines begin: a tail opened at this offset goes on here.
+    pub fn place(&self) -> LogPlace {
+        self.place
+    }
+
+    /// How far the log has come; none if there is no such log yet.
+    async fn look(&mut self) -> Result<Option<LogHead>, LogError> {
+        loop {
+            let known = *self.known.borrow_and_update();
+            match known {
+                Known::Head(head) => {
+                    self.head = head;
+                    return Ok(Some(head));
+                }
+                Known::Missing => return Ok(None),
+                Known::Deleted => return Err(LogError::NotFound(self.live.id.clone())),
+                Known::Unknown(_) => {
+                    let told = match self.room.store.head(&self.live.id).await {
+                        Ok(head) => Known::Head(head),
+                        Err(LogError::NotFound(_)) => Known::Missing,
+                        Err(error) => return Err(error),
+                    };
+                    self.live.learn(known, told);
+                }
+            }
+        }
+    }
+
+    async fn find(&self, from: ReadFrom) -> Result<LogPlace, LogError> {
+        Ok(self.room.store.read(&self.live.id, from, 0, 0).await?.place)
+    }
+
+    async fn read(&self) -> Result<LogLines, LogError> {
+        let hot = self.live.hot.lock().unwrap_or_else(PoisonError::into_inner).read(self.place, FOLLOW_CHUNK_MAX_BYTES);
+        if let Some(lines) = hot {
+            return Ok(lines);
+        }
+        let from = ReadFrom::Place(self.place);
+        self.room.store.read(&self.live.id, from, u64::MAX, FOLLOW_CHUNK_MAX_BYTES).await
+    }
+}
