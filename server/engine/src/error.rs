@@ -1,6 +1,8 @@
 //! What can go wrong, by meaning. One file of the server (`rpc/status.rs`) turns these into protocol codes; the engine
 //! knows none.
 
+use crate::logs::LogError;
+
 /// The result of an engine call.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -47,11 +49,28 @@ pub enum Error {
 impl Error {
     /// An invalid field.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid { field, message: message.into() }
+        Self::Invalid {
+            field,
+            message: message.into(),
+        }
     }
 
     /// A fault of ours or of the machine, with its cause.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self::Internal(cause.to_string())
+    }
+}
+
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        let message = error.to_string();
+        match error {
+            LogError::NotFound(id) => Self::NotFound(format!("log {id}")),
+            LogError::Invalid { field, message } => Self::Invalid { field, message },
+            LogError::Conflict { .. } | LogError::Stale(_) => Self::Conflict(message),
+            LogError::Closed(_) => Self::Precondition(message),
+            LogError::Exhausted(_) => Self::Exhausted(message),
+            LogError::Corrupt { .. } | LogError::Io(_) => Self::Internal(message),
+        }
     }
 }

@@ -1,4 +1,11 @@
 //! What the platform does: pipelines, scheduling, logs, runners. No HTTP, no SQL, no files.
 
+#![warn(missing_docs)]
+
 pub mod clock;
+pub mod error;
 pub mod logs;
+pub mod pipelines;
+pub mod runners;
+pub mod scheduler;
+pub mod tokens;

@@ -1,6 +1,6 @@
 //! Runners: who they are, how they come and go. Knows nothing of what they run.
 
-mod service;
+pub mod service;
 mod store;
 
 pub use service::{Registration, Runners};

@@ -12,7 +12,12 @@ pub fn settle(run: &mut Run, now_ms: i64, effects: &mut Effects) {
     fail_fast(run, now_ms);
     if run.jobs.iter().any(|job| job.state == State::Pending) {
         match ready::workflow(run) {
-            Ok(workflow) => while settle_pending(run, &workflow, now_ms) {},
+            Ok(workflow) => {
+                if run.name.is_empty() {
+                    run.name = ready::run_name(run, &workflow);
+                }
+                while settle_pending(run, &workflow, now_ms) {}
+            }
             // The text was checked when the run was made; a newer server may have become stricter.
             Err(error) => fail_pending(run, &error.to_string(), now_ms),
         }
@@ -31,13 +36,32 @@ fn fail_fast(run: &mut Run, now_ms: i64) {
     let failed: Vec<String> = run
         .jobs
         .iter()
-        .filter(|job| job.fail_fast && job.state == State::Failure && !job.continue_on_error && job.matrix_place.1 > 1)
+        .filter(|job| {
+            job.fail_fast
+                && job.state == State::Failure
+                && !job.continue_on_error
+                && job.matrix_place.1 > 1
+        })
         .map(|job| job.job_id.clone())
         .collect();
-    for job in run.jobs.iter_mut().filter(|job| failed.contains(&job.job_id)) {
-        stop_job(job, Stop::Cancel, "another job of the matrix failed (fail-fast)", now_ms);
+    for job in run
+        .jobs
+        .iter_mut()
+        .filter(|job| failed.contains(&job.job_id))
+    {
+        stop_job(
+            job,
+            Stop::Cancel,
+            "another job of the matrix failed (fail-fast)",
+            now_ms,
+        );
         if job.state == State::Pending {
-            finish(job, State::Cancelled, "another job of the matrix failed (fail-fast)".into(), now_ms);
+            finish(
+                job,
+                State::Cancelled,
+                "another job of the matrix failed (fail-fast)".into(),
+                now_ms,
+            );
         }
     }
 }
@@ -63,13 +87,24 @@ fn settle_pending(run: &mut Run, workflow: &Workflow, now_ms: i64) -> bool {
 }
 
 fn needs_done(run: &Run, job: &Job) -> bool {
-    job.needs.iter().all(|need| run.jobs.iter().filter(|other| other.job_id == *need).all(|other| other.state.is_final()))
+    job.needs.iter().all(|need| {
+        run.jobs
+            .iter()
+            .filter(|other| other.job_id == *need)
+            .all(|other| other.state.is_final())
+    })
 }
 
 /// Puts the jobs of a matrix in the place of the one that stood for it.
 fn expand(run: &mut Run, index: usize, mut jobs: Vec<Job>) {
     let stage = run.jobs[index].stage;
-    let mut next_row = run.jobs.iter().filter(|job| job.stage == stage).map(|job| job.row + 1).max().unwrap_or(0);
+    let mut next_row = run
+        .jobs
+        .iter()
+        .filter(|job| job.stage == stage)
+        .map(|job| job.row + 1)
+        .max()
+        .unwrap_or(0);
     let first_row = run.jobs[index].row;
     for (place, job) in jobs.iter_mut().enumerate() {
         job.stage = stage;
@@ -96,7 +131,12 @@ fn start_ready(run: &mut Run, now_ms: i64, effects: &mut Effects) {
             continue;
         }
         if let Some(most) = job.max_parallel {
-            let busy = run.jobs.iter().filter(|other| other.job_id == job.job_id).filter(|other| is_busy(other)).count();
+            let busy = run
+                .jobs
+                .iter()
+                .filter(|other| other.job_id == job.job_id)
+                .filter(|other| is_busy(other))
+                .count();
             if busy >= most as usize {
                 run.jobs[index].message = format!("waits: max-parallel is {most}");
                 continue;
@@ -105,7 +145,10 @@ fn start_ready(run: &mut Run, now_ms: i64, effects: &mut Effects) {
         let job = &mut run.jobs[index];
         if job.approval_required && !job.approved {
             job.state = State::Held;
-            job.message = format!("waits for approval of environment {}", job.environment.as_deref().unwrap_or("?"));
+            job.message = format!(
+                "waits for approval of environment {}",
+                job.environment.as_deref().unwrap_or("?")
+            );
         } else {
             queue(job, now_ms, effects);
         }
@@ -124,7 +167,11 @@ fn queue(job: &mut Job, now_ms: i64, effects: &mut Effects) {
 }
 
 fn fail_pending(run: &mut Run, message: &str, now_ms: i64) {
-    for job in run.jobs.iter_mut().filter(|job| job.state == State::Pending) {
+    for job in run
+        .jobs
+        .iter_mut()
+        .filter(|job| job.state == State::Pending)
+    {
         finish(job, State::Failure, message.to_owned(), now_ms);
     }
 }
@@ -154,7 +201,11 @@ fn conclude(run: &mut Run, now_ms: i64) {
 }
 
 fn outcome(run: &Run) -> State {
-    let counted = |state| run.jobs.iter().any(|job| job.state == state && !job.continue_on_error);
+    let counted = |state| {
+        run.jobs
+            .iter()
+            .any(|job| job.state == state && !job.continue_on_error)
+    };
     if counted(State::Failure) {
         State::Failure
     } else if counted(State::Cancelled) {

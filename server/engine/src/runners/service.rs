@@ -1,0 +1,243 @@
+//! Runners come, say who they are, and go. Tokens are made and checked here; stores see their hashes only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::store::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// The longest runner name, in characters.
+const NAME_MAX_CHARS: usize = 128;
+/// The most labels of a runner.
+const LABELS_MAX: usize = 64;
+/// The longest label, in characters.
+const LABEL_MAX_CHARS: usize = 128;
+/// The most slots of a runner.
+const SLOTS_MAX: u32 = 1_024;
+/// How often at most it is written down that a runner was heard of, in milliseconds.
+const SEEN_EVERY_MS: i64 = 10_000;
+/// After how long a silent runner counts as offline, in milliseconds: a long poll and a pause.
+pub const OFFLINE_AFTER_MS: i64 = 75_000;
+
+/// The runners of a server.
+pub struct Runners {
+    store: Arc<dyn RunnerStore>,
+    clock: Arc<dyn Clock>,
+    // When each was last written down as heard of. Held for map operations only.
+    seen: Mutex<HashMap<String, i64>>,
+}
+
+/// What an agent says to register.
+#[derive(Clone, Debug, Default)]
+pub struct Registration {
+    /// The registration token.
+    pub token: String,
+    /// The runner's name.
+    pub name: String,
+    /// The agent's version.
+    pub version: String,
+    /// What it serves.
+    pub labels: Vec<String>,
+    /// Leaves after one task.
+    pub ephemeral: bool,
+    /// How many tasks it takes at once.
+    pub slots: u32,
+}
+
+impl Runners {
+    /// Runners over a store.
+    pub fn new(store: Arc<dyn RunnerStore>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Makes a registration token.
+    pub async fn create_registration_token(
+        &self,
+        reusable: bool,
+        ttl_ms: i64,
+    ) -> Result<(String, i64)> {
+        let token = new_secret("mrr");
+        let expires_ms = self.clock.now_ms().saturating_add(ttl_ms);
+        self.preset_registration_token(&token, reusable, expires_ms)
+            .await?;
+        Ok((token, expires_ms))
+    }
+
+    /// Makes a given secret a registration token: for provisioning.
+    pub async fn preset_registration_token(
+        &self,
+        token: &str,
+        reusable: bool,
+        expires_ms: i64,
+    ) -> Result<()> {
+        self.store
+            .put_registration_token(RegistrationToken {
+                hash: hash(token),
+                reusable,
+                expires_ms,
+            })
+            .await
+    }
+
+    /// Makes a runner of a registration token; the answer's second part is the runner token.
+    pub async fn register(&self, registration: Registration) -> Result<(Runner, String)> {
+        check_name(&registration.name)?;
+        check_labels(&registration.labels)?;
+        let now = self.clock.now_ms();
+        let token = new_secret("mrt");
+        let runner = Runner {
+            id: 0,
+            uuid: Uuid::new_v4().to_string(),
+            name: registration.name,
+            version: registration.version,
+            labels: registration.labels,
+            slots: check_slots(registration.slots)?,
+            ephemeral: registration.ephemeral,
+            registered_ms: now,
+            last_seen_ms: now,
+            ..Default::default()
+        };
+        let new = NewRunner {
+            runner,
+            token_hash: hash(&token),
+        };
+        let runner = self
+            .store
+            .register(&hash(&registration.token), new, now)
+            .await?;
+        Ok((runner, token))
+    }
+
+    /// Who has this runner token.
+    pub async fn authenticate(&self, token: &str) -> Result<Runner> {
+        let runner = self.store.by_token(&hash(token)).await?;
+        runner.ok_or_else(|| {
+            Error::Unauthenticated("token: no runner has this runner token; register again".into())
+        })
+    }
+
+    /// Takes an agent's declaration.
+    pub async fn declare(&self, runner: &Runner, mut declaration: Declaration) -> Result<Runner> {
+        check_labels(&declaration.labels)?;
+        declaration.slots = check_slots(declaration.slots)?;
+        if declaration.labels.is_empty() {
+            declaration.labels.clone_from(&runner.labels);
+        }
+        self.store
+            .declare(&runner.uuid, declaration, self.clock.now_ms())
+            .await
+    }
+
+    /// A runner was heard of; written down now and then.
+    pub async fn seen(&self, uuid: &str) -> Result<()> {
+        let now = self.clock.now_ms();
+        {
+            let mut seen = self
+                .seen
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let last = seen.entry(uuid.to_owned()).or_insert(0);
+            if now - *last < SEEN_EVERY_MS {
+                return Ok(());
+            }
+            *last = now;
+        }
+        self.store.seen(vec![(uuid.to_owned(), now)]).await
+    }
+
+    /// All runners, by name.
+    pub async fn list(&self) -> Result<Vec<Runner>> {
+        self.store.list().await
+    }
+
+    /// Whether a runner counts as there.
+    pub fn is_online(&self, runner: &Runner) -> bool {
+        self.clock.now_ms() - runner.last_seen_ms < OFFLINE_AFTER_MS
+    }
+
+    /// Lets a runner finish what it has, or takes that back.
+    pub async fn set_draining(&self, uuid: &str, draining: bool) -> Result<Runner> {
+        self.store.set_draining(uuid, draining).await
+    }
+
+    /// Forgets a runner.
+    pub async fn remove(&self, uuid: &str) -> Result<()> {
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(uuid);
+        self.store.remove(uuid).await
+    }
+}
+
+/// A new secret of 256 random bits behind a prefix that says what it is.
+pub fn new_secret(prefix: &str) -> String {
+    format!(
+        "{prefix}_{}{}",
+        Uuid::new_v4().simple(),
+        Uuid::new_v4().simple()
+    )
+}
+
+/// What is stored of a secret: its SHA-256, hex. The secrets are random, so that no salt is needed.
+pub fn hash(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let length = name.chars().count();
+    if length == 0 || length > NAME_MAX_CHARS || name.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "name",
+            format!("must be 1 to {NAME_MAX_CHARS} printable characters"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &[String]) -> Result<()> {
+    if labels.len() > LABELS_MAX {
+        return Err(Error::invalid(
+            "labels",
+            format!(
+                "{} are more than the {LABELS_MAX} a runner may have",
+                labels.len()
+            ),
+        ));
+    }
+    let bad = labels.iter().find(|label| {
+        label.is_empty()
+            || label.chars().count() > LABEL_MAX_CHARS
+            || label.chars().any(|c| c.is_control() || c == ',')
+    });
+    match bad {
+        Some(label) => Err(Error::invalid(
+            "labels",
+            format!(
+                "{label:?} must be 1 to {LABEL_MAX_CHARS} printable characters without a comma"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_slots(slots: u32) -> Result<u32> {
+    if slots > SLOTS_MAX {
+        return Err(Error::invalid(
+            "slots",
+            format!("{slots} is more than {SLOTS_MAX}"),
+        ));
+    }
+    Ok(slots.max(1))
+}
