@@ -1,1 +1,3 @@
-//! empty
+//! The only room of Millrace that knows SQL, files and object stores. The traits it keeps are the engine's.
+
+pub mod logs;

@@ -1,0 +1,140 @@
+//! One record of the journal: what happens to one log, and how far that log had come before.
+//!
+//! ```text
+//! 0 u32 length  4 u32 crc  8 u8 kind  9 u8 complete  10 u8 id length  12 u32 text length  16 u32 words length
+//! 24 the six numbers of the head before  72 u64 dropped rows  80 id, text, words
+//! ```
+//! The crc begins with the crc of the record before, so what an earlier life of the file left behind never fits.
+
+use bytes::Bytes;
+use millrace_engine::logs::{LogAppend, LogHead, LogId};
+
+use super::header;
+
+const FIXED_BYTES: usize = 80;
+const KIND_APPEND: u8 = 1;
+const KIND_DELETE: u8 = 2;
+
+/// What happens to one log.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The log.
+    pub id: LogId,
+    /// How far it had come before.
+    pub before: LogHead,
+    /// What happens.
+    pub change: Change,
+}
+
+/// What happens to a log.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It gets more lines, or its end.
+    Append(LogAppend),
+    /// It is removed.
+    Delete,
+}
+
+impl Record {
+    /// Its length in the journal.
+    pub fn encoded_len(&self) -> usize {
+        let (text, words) = self.payload();
+        FIXED_BYTES + self.id.as_str().len() + text.len() + words.len()
+    }
+
+    /// Writes it; returns its crc, for the next one.
+    pub fn encode(&self, chain: u32, out: &mut Vec<u8>) -> u32 {
+        let (text, words) = self.payload();
+        let (kind, complete, dropped_rows) = match &self.change {
+            Change::Append(append) => (KIND_APPEND, append.complete, append.dropped_rows),
+            Change::Delete => (KIND_DELETE, false, 0),
+        };
+        let start = out.len();
+        out.extend_from_slice(&(self.encoded_len() as u32).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&[kind, u8::from(complete), self.id.as_str().len() as u8, 0]);
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(words.len() as u32).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        for number in header::numbers(&self.before).into_iter().chain([dropped_rows]) {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(self.id.as_str().as_bytes());
+        out.extend_from_slice(text);
+        out.extend_from_slice(words);
+        let crc = crc_of(chain, &out[start..]);
+        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        crc
+    }
+
+    /// Reads the record at the beginning of `bytes`; returns it with its length and crc, none if there is no whole one.
+    pub fn decode(chain: u32, bytes: &Bytes) -> Option<(Self, usize, u32)> {
+        let fixed = bytes.get(..FIXED_BYTES)?;
+        let number = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let len = number(0) as usize;
+        let (text_len, words_len) = (number(12) as usize, number(16) as usize);
+        let id_end = FIXED_BYTES + usize::from(fixed[10]);
+        if len > bytes.len() || len != id_end + text_len + words_len || crc_of(chain, &bytes[..len]) != number(4) {
+            return None;
+        }
+        let id = LogId::parse(std::str::from_utf8(&bytes[FIXED_BYTES..id_end]).ok()?).ok()?;
+        let before = header::head_of(&fixed[24..72])?;
+        let change = match fixed[8] {
+            KIND_APPEND => Change::Append(LogAppend {
+                at_lines: before.lines,
+                text: bytes.slice(id_end..id_end + text_len),
+                words: bytes.slice(id_end + text_len..len),
+                dropped_rows: u64::from_le_bytes(fixed[72..80].try_into().ok()?),
+                complete: fixed[9] != 0,
+            }),
+            KIND_DELETE => Change::Delete,
+            _ => return None,
+        };
+        Some((Self { id, before, change }, len, number(4)))
+    }
+
+    fn payload(&self) -> (&[u8], &[u8]) {
+        match &self.change {
+            Change::Append(append) => (&append.text, &append.words),
+            Change::Delete => (&[], &[]),
+        }
+    }
+}
+
+fn crc_of(chain: u32, record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&chain.to_le_bytes());
+    hasher.update(&record[..4]);
+    hasher.update(&record[8..]);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_there_and_back_and_notices_damage() {
+        let head = LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 1, marks: 5, first_error_line: None, complete: false };
+        let append = LogAppend {
+            at_lines: 2,
+            text: Bytes::from_static(b"x\ny\n"),
+            words: Bytes::from_static(&[9; 16]),
+            dropped_rows: 7,
+            complete: true,
+        };
+        let record = Record { id: LogId::parse("a.b").unwrap(), before: head, change: Change::Append(append) };
+        let mut out = vec![1, 2, 3];
+        let crc = record.encode(77, &mut out);
+        let bytes = Bytes::from(out.split_off(3));
+        let (back, len, back_crc) = Record::decode(77, &bytes).unwrap();
+        assert_eq!((len, back_crc, format!("{back:?}")), (bytes.len(), crc, format!("{record:?}")));
+        assert!(Record::decode(78, &bytes).is_none(), "another chain");
+        for at in 0..bytes.len() {
+            let mut bad = bytes.to_vec();
+            bad[at] ^= 0x10;
+            assert!(Record::decode(77, &bad.into()).is_none(), "byte {at}");
+            assert!(Record::decode(77, &bytes.slice(..at)).is_none(), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Reads the files of a damaged log and cuts them to what they agree on: whole lines that have a word. The journal
+//! mends what a crash tore; this is for what it can't, like a disk that lost what it had acknowledged.
+
+use std::io;
+
+use bytes::Bytes;
+use millrace_engine::logs::{LINE_WORD_BYTES, LogHead};
+
+use super::files::{Beside, LogFiles};
+use super::header::HEADER_BYTES;
+use super::positioned::read_up_to;
+
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Counts, cuts, and writes the head, the index and the marks again. `stored` is the head as it was found.
+pub fn recount(files: &LogFiles, stored: Option<LogHead>) -> io::Result<LogHead> {
+    let words = (files.lines.metadata()?.len().saturating_sub(HEADER_BYTES)) / LINE_WORD_BYTES as u64;
+    let max_lines = stored.map_or(words, |head| head.lines.min(words));
+    let max_bytes = stored.map_or(u64::MAX, |head| head.bytes);
+    let mut beside = Beside::new(LogHead::default());
+    let mut carry = Vec::new();
+    while beside.head().lines < max_lines {
+        let at = beside.head().bytes + carry.len() as u64;
+        let want = (max_bytes - at.min(max_bytes)).min(READ_BYTES as u64) as usize;
+        let read = read_up_to(&files.text, at, want)?;
+        if read.is_empty() {
+            break;
+        }
+        carry.extend_from_slice(&read);
+        let Some(whole) = memchr::memrchr(b'\n', &carry) else { continue };
+        let rest = carry.split_off(whole + 1);
+        add_lines(files, &mut beside, &carry, max_lines)?;
+        carry = rest;
+    }
+    let mut head = beside.head();
+    if let Some(stored) = stored {
+        head.complete = stored.complete;
+        if head.lines == stored.lines && head.bytes == stored.bytes {
+            head.dropped_rows = stored.dropped_rows;
+            head.rows += stored.dropped_rows;
+        }
+    }
+    files.text.set_len(head.bytes)?;
+    files.lines.set_len(HEADER_BYTES + head.lines * LINE_WORD_BYTES as u64)?;
+    files.write_beside(&LogHead::default(), &beside)?;
+    files.write_head(&head)?;
+    Ok(head)
+}
+
+fn add_lines(files: &LogFiles, beside: &mut Beside, text: &[u8], max_lines: u64) -> io::Result<()> {
+    let lines = memchr::memchr_iter(b'\n', text).count() as u64;
+    let lines = lines.min(max_lines - beside.head().lines);
+    let at = HEADER_BYTES + beside.head().lines * LINE_WORD_BYTES as u64;
+    let words = Bytes::from(read_up_to(&files.lines, at, lines as usize * LINE_WORD_BYTES)?);
+    beside.add(text, &words);
+    Ok(())
+}
