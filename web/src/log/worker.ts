@@ -1,0 +1,143 @@
+// The log worker: fetches, cuts into lines and tokenizes away from the page's own thread. The only file that knows both
+// the worker scope and the transport.
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { LogService, type FollowResponse, type Log } from "@/gen/millrace/v1/log_pb";
+import { FollowError, type Clock, type FollowEvent, type FollowStart, type LogInfo } from "./follow";
+import type { FromWorker, ToWorker } from "./protocol";
+import { LogSession, type LogPort } from "./session";
+
+const READ_MAX_BYTES = 1024 * 1024;
+
+const scope = self as unknown as {
+  location: Location;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  postMessage(message: FromWorker): void;
+};
+
+const client = createClient(
+  LogService,
+  createConnectTransport({ baseUrl: scope.location.origin, useBinaryFormat: true, useHttpGet: true }),
+);
+
+let current: { id: number; session: LogSession } | undefined;
+
+scope.onmessage = ({ data: message }) => {
+  if (message.type === "open") {
+    current?.session.close();
+    const session = new LogSession(message.session, port(message.logId), clock, (update) => scope.postMessage(update));
+    current = { id: message.session, session };
+    void session.run(message.live, message.opening);
+    return;
+  }
+  if (message.type === "close") {
+    current?.session.close();
+    current = undefined;
+    return;
+  }
+  if (current?.id !== message.session) return;
+  if (message.type === "view") current.session.view(message.ranges, message.tail);
+  else if (message.type === "ack") current.session.ack();
+  else void copy(current.session, message);
+};
+
+async function copy(session: LogSession, message: Extract<ToWorker, { type: "text" }>): Promise<void> {
+  const { session: id, request } = message;
+  try {
+    scope.postMessage({ type: "text", session: id, request, ...(await session.text(message.from, message.to)) });
+  } catch {
+    scope.postMessage({ type: "text", session: id, request, text: "", truncated: true });
+  }
+}
+
+function port(logId: string): LogPort {
+  return {
+    async info(signal) {
+      try {
+        const { log } = await client.getLog({ logId }, { signal });
+        return log === undefined ? undefined : info(log);
+      } catch (error) {
+        if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
+        throw meaning(error);
+      }
+    },
+    async read(firstLine, maxLines, signal) {
+      try {
+        const got = await client.readLines({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, { signal });
+        return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete };
+      } catch (error) {
+        throw meaning(error);
+      }
+    },
+    async *open(start, signal) {
+      try {
+        for await (const message of client.follow({ logId, start: wireStart(start) }, { signal })) {
+          const event = wireEvent(message);
+          if (event !== undefined) yield event;
+        }
+      } catch (error) {
+        throw meaning(error);
+      }
+    },
+  };
+}
+
+function wireStart(start: FollowStart) {
+  return "offset" in start
+    ? ({ case: "offset", value: BigInt(start.offset) } as const)
+    : ({ case: "lastLines", value: BigInt(start.lastLines) } as const);
+}
+
+function wireEvent({ event }: FollowResponse): FollowEvent | undefined {
+  switch (event.case) {
+    case "hello":
+      return { type: "hello", log: info(event.value.log) };
+    case "data":
+      return { type: "data", offset: Number(event.value.offset), firstLine: Number(event.value.firstLine), data: event.value.data, meta: event.value.lineMeta };
+    case "gap":
+      return { type: "gap", offset: Number(event.value.offset), firstLine: Number(event.value.firstLine), reason: event.value.reason };
+    case "heartbeat":
+      return { type: "heartbeat", sizeBytes: Number(event.value.sizeBytes) };
+    case "end":
+      return { type: "end", sizeBytes: Number(event.value.sizeBytes), lines: Number(event.value.lines) };
+    default:
+      return undefined;
+  }
+}
+
+function info(log: Log | undefined): LogInfo {
+  return {
+    lines: Number(log?.lines ?? 0n),
+    sizeBytes: Number(log?.sizeBytes ?? 0n),
+    complete: log?.complete ?? false,
+    marks: (log?.marks ?? []).map((mark) => ({ kind: mark.kind, line: Number(mark.line) })),
+    marksTruncated: log?.marksTruncated ?? false,
+  };
+}
+
+/** Which failures another try can mend. A log that does not exist yet may exist in a moment. */
+function meaning(error: unknown): FollowError {
+  const failure = ConnectError.from(error);
+  if (failure.code === Code.Unauthenticated) scope.postMessage({ type: "unauthenticated" });
+  if (failure.code === Code.NotFound) return new FollowError("soon", failure.rawMessage);
+  const fatal = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgument, Code.Unimplemented].includes(failure.code);
+  return new FollowError(fatal ? "fatal" : "retry", failure.rawMessage);
+}
+
+const clock: Clock = {
+  sleep: (ms, signal) =>
+    new Promise((done) => {
+      const timer = setTimeout(finish, ms);
+      signal.addEventListener("abort", finish, { once: true });
+      function finish() {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", finish);
+        done();
+      }
+    }),
+  timer(ms, then) {
+    const timer = setTimeout(then, ms);
+    return () => clearTimeout(timer);
+  },
+  random: () => Math.random(),
+};
