@@ -43,3 +43,6 @@ pub const TICK_RUNS_MAX: u32 = 100;
 pub const CHANGES_BACKLOG_MAX: usize = 1_024;
 /// The longest name of a project, in characters.
 pub const PROJECT_MAX_CHARS: usize = 100;
+
+#[cfg(test)]
+mod tests;
