@@ -1,1 +1,12 @@
-//! empty
+//! The edge of Millrace: everything that speaks HTTP or RPC, and the command line.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod dev;
+pub mod http;
+pub mod metrics;
+pub mod rpc;
+pub mod serve;
+pub mod telemetry;
