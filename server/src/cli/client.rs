@@ -72,11 +72,7 @@ impl Server {
     /// The same, with a version of HTTP.
     pub fn speaking(args: &ServerArgs, version: Http) -> Result<Self, CliError> {
         let (url, uri) = parse_url(&args.server)?;
-        let host = uri
-            .host()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let connector = connector(args, version)?;
         let transport = ServiceTransport::new(
             Client::builder(TokioExecutor::new())
@@ -88,12 +84,7 @@ impl Server {
         if let Some(token) = &args.token {
             config = config.with_default_header(AUTHORIZATION, bearer(token)?);
         }
-        Ok(Self {
-            url,
-            host,
-            transport,
-            config,
-        })
+        Ok(Self { url, host, transport, config })
     }
 
     /// The address without a slash at its end.
@@ -106,9 +97,7 @@ impl Server {
         let name = self.host.to_ascii_lowercase();
         name == "localhost"
             || name.ends_with(".localhost")
-            || name
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+            || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// The page of a run.
@@ -165,28 +154,21 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, CliError> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
-        CliError::usage("the token has characters that no token has").next("copy it again")
-    })?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| CliError::usage("the token has characters that no token has").next("copy it again"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// `localhost:8080`, `http://host/` and the like, without a slash at the end.
 fn parse_url(text: &str) -> Result<(String, Uri), CliError> {
-    let wrong = |why: &str| {
-        CliError::usage(format!("--server {text}: {why}"))
-            .next(format!("write it like {SERVER_DEFAULT}"))
-    };
+    let wrong =
+        |why: &str| CliError::usage(format!("--server {text}: {why}")).next(format!("write it like {SERVER_DEFAULT}"));
     if text.ends_with("://") {
         return Err(wrong("has no host"));
     }
     let trimmed = text.trim().trim_end_matches('/');
-    let url = if trimmed.contains("://") {
-        trimmed.to_owned()
-    } else {
-        format!("http://{trimmed}")
-    };
+    let url = if trimmed.contains("://") { trimmed.to_owned() } else { format!("http://{trimmed}") };
     let uri: Uri = url.parse().map_err(|_| wrong("not an address"))?;
     match uri.scheme_str() {
         Some("http" | "https") => {}
@@ -206,9 +188,7 @@ fn connector(args: &ServerArgs, version: Http) -> Result<HttpsConnector<HttpConn
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_MAX));
-    let builder = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls(args)?)
-        .https_or_http();
+    let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls(args)?).https_or_http();
     Ok(match version {
         Http::Any => builder.enable_all_versions().wrap_connector(http),
         Http::One => builder.enable_http1().wrap_connector(http),
@@ -228,22 +208,18 @@ fn tls(args: &ServerArgs) -> Result<rustls::ClientConfig, CliError> {
         let mut found = 0;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             found += 1;
         }
         if found == 0 {
             return Err(wrong("has no certificate in PEM form".to_owned()));
         }
     }
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|error| CliError::new(Exit::Internal, format!("TLS: {error}")))?
-    .with_root_certificates(roots)
-    .with_no_client_auth();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| CliError::new(Exit::Internal, format!("TLS: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Ok(config)
 }
 
@@ -252,68 +228,37 @@ mod tests {
     use super::*;
 
     fn server(url: &str) -> Result<Server, CliError> {
-        Server::new(&ServerArgs {
-            server: url.to_owned(),
-            token: None,
-            ca_cert: None,
-        })
+        Server::new(&ServerArgs { server: url.to_owned(), token: None, ca_cert: None })
     }
 
     #[test]
     fn addresses_are_completed() {
-        assert_eq!(
-            server("localhost:9000/").unwrap().url(),
-            "http://localhost:9000"
-        );
-        assert_eq!(
-            server("https://ci.example.org/").unwrap().url(),
-            "https://ci.example.org"
-        );
-        assert_eq!(
-            server("http://[::1]:8080").unwrap().run_url("7"),
-            "http://[::1]:8080/runs/7"
-        );
+        assert_eq!(server("localhost:9000/").unwrap().url(), "http://localhost:9000");
+        assert_eq!(server("https://ci.example.org/").unwrap().url(), "https://ci.example.org");
+        assert_eq!(server("http://[::1]:8080").unwrap().run_url("7"), "http://[::1]:8080/runs/7");
     }
 
     #[test]
     fn wrong_addresses_are_usage_errors() {
         for url in ["ftp://x", "http://", "http://x?y=1", "a b"] {
-            let error = server(url)
-                .err()
-                .unwrap_or_else(|| panic!("{url} was taken"));
+            let error = server(url).err().unwrap_or_else(|| panic!("{url} was taken"));
             assert_eq!(error.exit, Exit::Usage, "{url}");
         }
     }
 
     #[test]
     fn loopback_is_told_by_name() {
-        for url in [
-            "localhost",
-            "http://127.0.0.1:8080",
-            "http://[::1]:8080",
-            "http://dev.localhost",
-        ] {
+        for url in ["localhost", "http://127.0.0.1:8080", "http://[::1]:8080", "http://dev.localhost"] {
             assert!(server(url).unwrap().is_loopback(), "{url}");
         }
-        for url in [
-            "ci.example.org",
-            "http://10.0.0.1",
-            "http://localhost.example.org",
-        ] {
+        for url in ["ci.example.org", "http://10.0.0.1", "http://localhost.example.org"] {
             assert!(!server(url).unwrap().is_loopback(), "{url}");
         }
     }
 
     #[test]
     fn a_token_with_a_line_break_is_refused() {
-        let args = ServerArgs {
-            server: SERVER_DEFAULT.into(),
-            token: Some("a\nb".into()),
-            ca_cert: None,
-        };
-        assert_eq!(
-            Server::new(&args).err().map(|error| error.exit),
-            Some(Exit::Usage)
-        );
+        let args = ServerArgs { server: SERVER_DEFAULT.into(), token: Some("a\nb".into()), ca_cert: None };
+        assert_eq!(Server::new(&args).err().map(|error| error.exit), Some(Exit::Usage));
     }
 }

@@ -45,11 +45,7 @@ pub struct CliError {
 impl CliError {
     /// An error with nothing more to advise.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            next: String::new(),
-        }
+        Self { exit, message: message.into(), next: String::new() }
     }
 
     /// The command line, a file or a name in it was wrong.
@@ -66,17 +62,17 @@ impl CliError {
 
     /// What a call to the server at `url` came back with.
     pub fn from_call(url: &str, error: &ConnectError) -> Self {
-        let said = error
-            .message
-            .clone()
-            .unwrap_or_else(|| error.code.as_str().to_owned());
+        let said = error.message.clone().unwrap_or_else(|| error.code.as_str().to_owned());
         match error.code {
             ErrorCode::Unauthenticated => Self::new(Exit::Denied, format!("{url} does not know you: {said}"))
                 .next("give a token with --token or MILLRACE_TOKEN; `millrace token create` on the server makes one"),
             ErrorCode::PermissionDenied => Self::new(Exit::Denied, format!("{url} does not allow this: {said}"))
                 .next("use a token with a role that may; `millrace token create --role ...` on the server makes one"),
-            ErrorCode::Unavailable => Self::new(Exit::Unreachable, format!("{url} can't be reached: {}", causes(error)))
-                .next("start a server with `millrace dev`, or name another with --server; `millrace doctor` looks closer"),
+            ErrorCode::Unavailable => {
+                Self::new(Exit::Unreachable, format!("{url} can't be reached: {}", causes(error))).next(
+                    "start a server with `millrace dev`, or name another with --server; `millrace doctor` looks closer",
+                )
+            }
             ErrorCode::DeadlineExceeded => Self::new(Exit::Unreachable, format!("{url} did not answer in time"))
                 .next("`millrace doctor` looks closer"),
             ErrorCode::Unimplemented => Self::new(Exit::Internal, format!("{url} does not know this call: {said}"))
@@ -104,10 +100,7 @@ impl From<io::Error> for CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::Internal, CLOSED_PIPE);
         }
-        Self::new(
-            Exit::Internal,
-            format!("writing the output failed: {error}"),
-        )
+        Self::new(Exit::Internal, format!("writing the output failed: {error}"))
     }
 }
 
@@ -130,10 +123,7 @@ fn causes(error: &ConnectError) -> String {
         innermost = source;
     }
     if std::ptr::addr_eq(innermost, error) {
-        return error
-            .message
-            .clone()
-            .unwrap_or_else(|| "unavailable".to_owned());
+        return error.message.clone().unwrap_or_else(|| "unavailable".to_owned());
     }
     innermost.to_string()
 }
@@ -165,10 +155,7 @@ mod tests {
         assert_eq!(exit(&ConnectError::unauthenticated("no")), Exit::Denied);
         assert_eq!(exit(&ConnectError::permission_denied("no")), Exit::Denied);
         assert_eq!(exit(&ConnectError::unavailable("gone")), Exit::Unreachable);
-        assert_eq!(
-            exit(&ConnectError::deadline_exceeded("slow")),
-            Exit::Unreachable
-        );
+        assert_eq!(exit(&ConnectError::deadline_exceeded("slow")), Exit::Unreachable);
         assert_eq!(exit(&ConnectError::not_found("run 7")), Exit::Usage);
         assert_eq!(exit(&ConnectError::invalid_argument("run_id")), Exit::Usage);
         assert_eq!(exit(&ConnectError::internal("oops")), Exit::Internal);
@@ -176,12 +163,8 @@ mod tests {
 
     #[test]
     fn an_error_says_what_to_do_next() {
-        let text =
-            CliError::from_call("http://x", &ConnectError::unavailable("refused")).to_string();
-        assert!(
-            text.starts_with("error: http://x can't be reached: refused\n  next: start a server"),
-            "{text}"
-        );
+        let text = CliError::from_call("http://x", &ConnectError::unavailable("refused")).to_string();
+        assert!(text.starts_with("error: http://x can't be reached: refused\n  next: start a server"), "{text}");
     }
 
     #[test]

@@ -118,9 +118,8 @@ impl<'a> Follow<'a> {
                 self.announce()?;
             }
             Watch::Away(why) => {
-                self.progress.note(&format!(
-                    "the connection to the server broke ({why}); trying again, the run goes on"
-                ))?;
+                self.progress
+                    .note(&format!("the connection to the server broke ({why}); trying again, the run goes on"))?;
             }
             Watch::Back => self.progress.note("connected again")?,
             Watch::Failed(error) => return Err(error),
@@ -130,42 +129,22 @@ impl<'a> Follow<'a> {
 
     /// Follows the logs of steps that have begun and forgets those of executions that were given up.
     fn open_logs(&mut self) {
-        let start = if self.seen_run {
-            Start::Offset(0)
-        } else {
-            self.first_start.clone()
-        };
+        let start = if self.seen_run { Start::Offset(0) } else { self.first_start.clone() };
         let mut present = HashSet::new();
         for job in &self.run.jobs {
-            for step in job
-                .steps
-                .iter()
-                .filter(|step| has_log(step) && (self.wanted)(job, step))
-            {
+            for step in job.steps.iter().filter(|step| has_log(step) && (self.wanted)(job, step)) {
                 present.insert(step.log_id.clone());
                 let again = is_final(known(step.state))
-                    && self
-                        .logs
-                        .get_mut(&step.log_id)
-                        .is_some_and(|log| std::mem::take(&mut log.again));
+                    && self.logs.get_mut(&step.log_id).is_some_and(|log| std::mem::take(&mut log.again));
                 if again || !self.logs.contains_key(&step.log_id) {
-                    let log = StepLog {
-                        place: Place::of(job, step),
-                        last: VecDeque::new(),
-                        again: false,
-                    };
+                    let log = StepLog { place: Place::of(job, step), last: VecDeque::new(), again: false };
                     self.logs.entry(step.log_id.clone()).or_insert(log);
                     let tail = LogTail::new(self.server, &step.log_id, start.clone());
                     self.tails.insert(step.log_id.clone(), tail);
                 }
             }
         }
-        let gone: Vec<_> = self
-            .tails
-            .keys()
-            .filter(|log_id| !present.contains(*log_id))
-            .cloned()
-            .collect();
+        let gone: Vec<_> = self.tails.keys().filter(|log_id| !present.contains(*log_id)).cloned().collect();
         for log_id in gone {
             self.tails.remove(&log_id);
         }
@@ -211,20 +190,14 @@ impl<'a> Follow<'a> {
                 let waits = self.tails.contains_key(&step.log_id);
                 open |= waits;
                 let state = known(step.state);
-                let state = if waits && is_final(state) {
-                    State::Running
-                } else {
-                    state
-                };
+                let state = if waits && is_final(state) { State::Running } else { state };
                 let key = format!("{}/{}", job.key, step.index);
                 if changed(&mut self.shown, key, state, "") {
                     self.progress.step(job, step, state)?;
                 }
             }
             let state = known(job.state);
-            if !(open && is_final(state))
-                && changed(&mut self.shown, job.key.clone(), state, &job.message)
-            {
+            if !(open && is_final(state)) && changed(&mut self.shown, job.key.clone(), state, &job.message) {
                 self.progress.job(job, state)?;
             }
         }
@@ -234,18 +207,13 @@ impl<'a> Follow<'a> {
 
     async fn cancel(&mut self) -> Result<(), CliError> {
         self.cancelling = true;
-        self.progress
-            .note("cancelling the run; Ctrl-C again leaves at once")?;
-        let request = CancelRunRequest {
-            run_id: self.run.id.clone(),
-            ..Default::default()
-        };
+        self.progress.note("cancelling the run; Ctrl-C again leaves at once")?;
+        let request = CancelRunRequest { run_id: self.run.id.clone(), ..Default::default() };
         match self.server.pipelines().cancel_run(request).await {
             // Already over: what it came to is told as always.
             Err(error) if error.code != ErrorCode::FailedPrecondition => {
                 let why = self.server.explain(&error).message;
-                self.progress
-                    .note(&format!("cancelling failed: {why}; the run goes on"))?;
+                self.progress.note(&format!("cancelling failed: {why}; the run goes on"))?;
             }
             _ => {}
         }
@@ -253,28 +221,17 @@ impl<'a> Follow<'a> {
     }
 
     fn give_up_logs(&mut self) -> Result<(), CliError> {
-        let open: Vec<_> = self
-            .tails
-            .keys()
-            .filter_map(|id| self.logs.get(id))
-            .map(|log| log.place.clone())
-            .collect();
+        let open: Vec<_> = self.tails.keys().filter_map(|id| self.logs.get(id)).map(|log| log.place.clone()).collect();
         self.tails.clear();
         for place in open {
-            self.progress.note(&format!(
-                "{place}: the end of the log did not come within {} s",
-                LOG_END_MAX.as_secs()
-            ))?;
+            self.progress
+                .note(&format!("{place}: the end of the log did not come within {} s", LOG_END_MAX.as_secs()))?;
         }
         self.announce()
     }
 
     fn report(self) -> Report {
-        let last = self
-            .logs
-            .into_iter()
-            .map(|(log_id, log)| (log_id, log.last.into()))
-            .collect();
+        let last = self.logs.into_iter().map(|(log_id, log)| (log_id, log.last.into())).collect();
         Report::new(self.server, self.run, last)
     }
 }
@@ -304,9 +261,7 @@ pub fn exit_of(state: State) -> Exit {
         State::Success | State::Skipped => Exit::Success,
         State::Failure => Exit::RunFailed,
         State::Cancelled => Exit::Cancelled,
-        State::Unspecified | State::Pending | State::Held | State::Queued | State::Running => {
-            Exit::Internal
-        }
+        State::Unspecified | State::Pending | State::Held | State::Queued | State::Running => Exit::Internal,
     }
 }
 
@@ -317,12 +272,7 @@ async fn first_of(interrupts: &mut Option<Interrupts>) {
     }
 }
 
-fn changed(
-    shown: &mut HashMap<String, (State, String)>,
-    key: String,
-    state: State,
-    message: &str,
-) -> bool {
+fn changed(shown: &mut HashMap<String, (State, String)>, key: String, state: State, message: &str) -> bool {
     let now = (state, message.to_owned());
     shown.insert(key, now.clone()).as_ref() != Some(&now)
 }
@@ -354,34 +304,18 @@ mod tests {
         let mut shown = HashMap::new();
         assert!(changed(&mut shown, "a".into(), State::Queued, ""));
         assert!(!changed(&mut shown, "a".into(), State::Queued, ""));
-        assert!(changed(
-            &mut shown,
-            "a".into(),
-            State::Queued,
-            "no runner has the labels"
-        ));
-        assert!(changed(
-            &mut shown,
-            "a".into(),
-            State::Running,
-            "no runner has the labels"
-        ));
+        assert!(changed(&mut shown, "a".into(), State::Queued, "no runner has the labels"));
+        assert!(changed(&mut shown, "a".into(), State::Running, "no runner has the labels"));
     }
 
     #[test]
     fn only_steps_that_began_have_logs() {
-        let step = |state: State, log_id: &str| Step {
-            state: state.into(),
-            log_id: log_id.into(),
-            ..Default::default()
-        };
+        let step =
+            |state: State, log_id: &str| Step { state: state.into(), log_id: log_id.into(), ..Default::default() };
         assert!(has_log(&step(State::Running, "x")));
         assert!(has_log(&step(State::Failure, "x")));
         assert!(!has_log(&step(State::Running, "")));
         assert!(!has_log(&step(State::Skipped, "x")));
-        assert!(
-            !has_log(&step(State::Cancelled, "x")),
-            "cancelled before it began"
-        );
+        assert!(!has_log(&step(State::Cancelled, "x")), "cancelled before it began");
     }
 }

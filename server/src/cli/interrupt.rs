@@ -31,10 +31,7 @@ impl Interrupts {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the second Ctrl-C leaves whatever hangs, the output included"
-)]
+#[expect(clippy::disallowed_methods, reason = "the second Ctrl-C leaves whatever hangs, the output included")]
 fn leave() -> ! {
     say("left; what was asked for goes on at the server");
     std::process::exit(i32::from(Exit::Interrupted as u8))

@@ -28,21 +28,19 @@ pub fn lines_of(data: &FollowData) -> impl Iterator<Item = Line<'_>> {
 }
 
 fn lines<'a>(first: u64, data: &'a [u8], meta: &'a [u8]) -> impl Iterator<Item = Line<'a>> {
-    data.split_inclusive(|byte| *byte == b'\n')
-        .enumerate()
-        .map(move |(at, bytes)| {
-            let word = meta
-                .get(at * LINE_META_BYTES..(at + 1) * LINE_META_BYTES)
-                .and_then(|word| word.try_into().ok())
-                .map_or(0, u64::from_le_bytes);
-            Line {
-                number: first + at as u64,
-                time_millis: (word >> 16) as i64,
-                stderr: word & META_STDERR != 0,
-                continued: word & META_CONTINUED != 0,
-                bytes,
-            }
-        })
+    data.split_inclusive(|byte| *byte == b'\n').enumerate().map(move |(at, bytes)| {
+        let word = meta
+            .get(at * LINE_META_BYTES..(at + 1) * LINE_META_BYTES)
+            .and_then(|word| word.try_into().ok())
+            .map_or(0, u64::from_le_bytes);
+        Line {
+            number: first + at as u64,
+            time_millis: (word >> 16) as i64,
+            stderr: word & META_STDERR != 0,
+            continued: word & META_CONTINUED != 0,
+            bytes,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -51,45 +49,23 @@ mod tests {
 
     #[test]
     fn data_and_meta_are_matched_by_line() {
-        let words = [
-            (1000_u64 << 16),
-            (2000_u64 << 16) | META_STDERR,
-            (2000_u64 << 16) | META_CONTINUED,
-        ];
+        let words = [(1000_u64 << 16), (2000_u64 << 16) | META_STDERR, (2000_u64 << 16) | META_CONTINUED];
         let data = FollowData {
             first_line: 7,
             data: b"a\n\nlast"[..].into(),
-            line_meta: words
-                .iter()
-                .flat_map(|word| word.to_le_bytes())
-                .collect::<Vec<_>>()
-                .into(),
+            line_meta: words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>().into(),
             ..Default::default()
         };
         let lines: Vec<_> = lines_of(&data).collect();
         assert_eq!(lines.len(), 3);
-        assert_eq!(
-            (lines[0].number, lines[0].time_millis, lines[0].bytes),
-            (7, 1000, &b"a\n"[..])
-        );
+        assert_eq!((lines[0].number, lines[0].time_millis, lines[0].bytes), (7, 1000, &b"a\n"[..]));
         assert_eq!((lines[1].stderr, lines[1].bytes), (true, &b"\n"[..]));
-        assert_eq!(
-            (lines[2].continued, lines[2].stderr, lines[2].bytes),
-            (true, false, &b"last"[..])
-        );
+        assert_eq!((lines[2].continued, lines[2].stderr, lines[2].bytes), (true, false, &b"last"[..]));
     }
 
     #[test]
     fn missing_meta_is_no_reason_to_drop_a_line() {
-        let data = FollowData {
-            data: b"a\nb\n"[..].into(),
-            ..Default::default()
-        };
-        assert_eq!(
-            lines_of(&data)
-                .map(|line| line.time_millis)
-                .collect::<Vec<_>>(),
-            [0, 0]
-        );
+        let data = FollowData { data: b"a\nb\n"[..].into(), ..Default::default() };
+        assert_eq!(lines_of(&data).map(|line| line.time_millis).collect::<Vec<_>>(), [0, 0]);
     }
 }

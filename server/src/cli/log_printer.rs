@@ -47,25 +47,14 @@ impl LogPrinter {
     /// Onto standard output. Without `headers` the lines stand alone.
     pub fn new(form: LineArgs, headers: bool) -> Self {
         let headers = headers && !form.raw && !form.json;
-        Self {
-            output: Output::stdout(),
-            form,
-            headers,
-            current: None,
-            skipped: HashMap::new(),
-        }
+        Self { output: Output::stdout(), form, headers, current: None, skipped: HashMap::new() }
     }
 
     /// A step that has nothing to show, and why.
     pub fn empty(&mut self, job: &Job, step: &Step, state: State) -> io::Result<()> {
         if self.headers {
             self.current = None;
-            self.output.line(&format!(
-                "==> {} / {} <== ({})",
-                job.key,
-                step.name,
-                word(state)
-            ))?;
+            self.output.line(&format!("==> {} / {} <== ({})", job.key, step.name, word(state)))?;
         }
         Ok(())
     }
@@ -76,11 +65,7 @@ impl LogPrinter {
             return Ok(());
         }
         self.current = Some(place.log_id.clone());
-        let left_out = if first_line == 0 {
-            String::new()
-        } else {
-            format!(" (from line {})", first_line + 1)
-        };
+        let left_out = if first_line == 0 { String::new() } else { format!(" (from line {})", first_line + 1) };
         self.output.line(&format!("==> {place} <=={left_out}"))
     }
 
@@ -95,9 +80,7 @@ impl LogPrinter {
         }
         let text = show(line.bytes, self.output.colour());
         if self.form.timestamps {
-            return self
-                .output
-                .line(&format!("{}  {text}", utc(line.time_millis)));
+            return self.output.line(&format!("{}  {text}", utc(line.time_millis)));
         }
         self.output.line(&text)
     }
@@ -113,11 +96,7 @@ impl Progress for LogPrinter {
     }
 
     fn step(&mut self, job: &Job, step: &Step, state: State) -> io::Result<()> {
-        if state == State::Skipped {
-            self.empty(job, step, state)
-        } else {
-            Ok(())
-        }
+        if state == State::Skipped { self.empty(job, step, state) } else { Ok(()) }
     }
 
     fn hello(&mut self, _place: &Place, _log: &Log) -> io::Result<()> {
@@ -125,10 +104,7 @@ impl Progress for LogPrinter {
     }
 
     fn lines(&mut self, place: &Place, data: &FollowData) -> io::Result<()> {
-        let first = *self
-            .skipped
-            .entry(place.log_id.clone())
-            .or_insert(data.first_line);
+        let first = *self.skipped.entry(place.log_id.clone()).or_insert(data.first_line);
         if self.form.raw {
             self.output.bytes(&data.data)?;
             return self.output.flush();

@@ -46,9 +46,7 @@ pub async fn logs(args: LogsArgs) -> Result<Exit, CliError> {
     let mut printer = LogPrinter::new(args.form.clone(), steps != 1);
     if args.follow && !is_final(known(run.state)) {
         let wanted = wanted(&chosen, target.rest.is_none());
-        let follow = Follow::new(&server, run, &mut printer)
-            .wanted(wanted)
-            .first_start(start);
+        let follow = Follow::new(&server, run, &mut printer).wanted(wanted).first_start(start);
         follow.show(None).await?;
         return Ok(Exit::Success);
     }
@@ -70,27 +68,13 @@ pub async fn logs(args: LogsArgs) -> Result<Exit, CliError> {
 fn wanted(chosen: &Chosen<'_>, all: bool) -> Wanted {
     let chosen: Vec<_> = chosen
         .iter()
-        .map(|(job, steps)| {
-            (
-                job.key.clone(),
-                steps.iter().map(|step| step.index).collect::<Vec<_>>(),
-            )
-        })
+        .map(|(job, steps)| (job.key.clone(), steps.iter().map(|step| step.index).collect::<Vec<_>>()))
         .collect();
-    Box::new(move |job, step| {
-        all || chosen
-            .iter()
-            .any(|(key, steps)| *key == job.key && steps.contains(&step.index))
-    })
+    Box::new(move |job, step| all || chosen.iter().any(|(key, steps)| *key == job.key && steps.contains(&step.index)))
 }
 
 /// What a log has by now.
-async fn print_one(
-    server: &Server,
-    printer: &mut LogPrinter,
-    place: &Place,
-    start: Start,
-) -> Result<(), CliError> {
+async fn print_one(server: &Server, printer: &mut LogPrinter, place: &Place, start: Start) -> Result<(), CliError> {
     let mut tail = LogTail::new(server, &place.log_id, start);
     let mut goal = None;
     while let Some(event) = tail.next().await {
@@ -110,13 +94,9 @@ async fn print_one(
                 }
             }
             Tail::Gap { bytes, reason } => {
-                printer.note(&format!(
-                    "{place}: {bytes} bytes of the log are gone: {reason}"
-                ))?;
+                printer.note(&format!("{place}: {bytes} bytes of the log are gone: {reason}"))?;
             }
-            Tail::Away(why) => printer.note(&format!(
-                "the connection to the server broke ({why}); trying again"
-            ))?,
+            Tail::Away(why) => printer.note(&format!("the connection to the server broke ({why}); trying again"))?,
             Tail::End => break,
             Tail::Failed(error) => return Err(error),
         }
@@ -126,21 +106,13 @@ async fn print_one(
 
 /// An empty answer has a reason.
 fn explain_nothing(run: &Run, chosen: &Chosen<'_>) {
-    if chosen
-        .iter()
-        .flat_map(|(_, steps)| steps)
-        .any(|step| has_log(step))
-    {
+    if chosen.iter().flat_map(|(_, steps)| steps).any(|step| has_log(step)) {
         return;
     }
     let state = word(known(run.state));
     let mut text = format!("nothing was printed: run {} is {state}", run.number);
     for (job, _) in chosen {
-        let why = if job.message.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", job.message)
-        };
+        let why = if job.message.is_empty() { String::new() } else { format!(": {}", job.message) };
         text = format!("{text}\n  {} is {}{why}", job.key, word(known(job.state)));
     }
     say(&text);

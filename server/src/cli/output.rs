@@ -14,10 +14,7 @@ pub struct Output {
 impl Output {
     /// The process's own.
     pub fn stdout() -> Self {
-        Self {
-            writer: BufWriter::new(io::stdout()),
-            colour: stdout_takes_colour(),
-        }
+        Self { writer: BufWriter::new(io::stdout()), colour: stdout_takes_colour() }
     }
 
     /// Whether escape sequences for colour are welcome.

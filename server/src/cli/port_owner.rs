@@ -32,19 +32,15 @@ fn owner(port: u16) -> Option<String> {
     })?;
     let socket = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
             continue;
         };
-        let holds = files.flatten().any(|file| {
-            std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == socket.as_str())
-        });
+        let holds = files
+            .flatten()
+            .any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == socket.as_str()));
         if holds {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (pid {pid})", name.trim()));
@@ -78,9 +74,7 @@ mod tests {
     fn a_held_port_is_told_from_a_free_one() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let PortState::Held(owner) = port_state(port) else {
-            panic!("port {port} is held")
-        };
+        let PortState::Held(owner) = port_state(port) else { panic!("port {port} is held") };
         if cfg!(target_os = "linux") {
             let pid = format!("(pid {})", std::process::id());
             assert!(owner.is_some_and(|owner| owner.ends_with(&pid)));

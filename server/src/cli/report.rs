@@ -63,12 +63,7 @@ impl Report {
                 });
             }
         }
-        Self {
-            run,
-            url,
-            exit,
-            failures,
-        }
+        Self { run, url, exit, failures }
     }
 
     /// The lines to print.
@@ -79,21 +74,13 @@ impl Report {
             out.push(paint(State::Failure, &failure.headline(), colour));
             if !failure.last.is_empty() {
                 out.push(format!("the last {} lines:", failure.last.len()));
-                out.extend(
-                    failure
-                        .last
-                        .iter()
-                        .map(|line| format!("  {}", clean(line, colour))),
-                );
+                out.extend(failure.last.iter().map(|line| format!("  {}", clean(line, colour))));
             }
             out.push(format!("the whole log: {}", failure.command));
         }
         if self.failures.len() > FAILED_SHOWN_MAX {
             out.push(String::new());
-            out.push(format!(
-                "{} more failed:",
-                self.failures.len() - FAILED_SHOWN_MAX
-            ));
+            out.push(format!("{} more failed:", self.failures.len() - FAILED_SHOWN_MAX));
         }
         for failure in self.failures.iter().skip(FAILED_SHOWN_MAX) {
             out.push(format!("  {}  {}", failure.headline(), failure.command));
@@ -134,22 +121,12 @@ impl Report {
         let run = &self.run;
         let mut text = format!("{} run #{} {}", sign(state), run.number, word(state));
         if run.attempt > 1 {
-            text = format!(
-                "{} run #{} (attempt {}) {}",
-                sign(state),
-                run.number,
-                run.attempt,
-                word(state)
-            );
+            text = format!("{} run #{} (attempt {}) {}", sign(state), run.number, run.attempt, word(state));
         }
         if !run.message.is_empty() {
             text = format!("{text}: {}", run.message);
         }
-        let jobs = if run.jobs.len() == 1 {
-            "1 job".to_owned()
-        } else {
-            format!("{} jobs", run.jobs.len())
-        };
+        let jobs = if run.jobs.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", run.jobs.len()) };
         let time = between(run.created_at.as_option(), run.finished_at.as_option())
             .map_or_else(String::new, |duration| format!(", {}", human(duration)));
         format!("{text}  ({jobs}{time})")
@@ -159,12 +136,7 @@ impl Report {
 impl Failure {
     fn headline(&self) -> String {
         let colon = if self.why.is_empty() { "" } else { ": " };
-        format!(
-            "{} {} failed{colon}{}",
-            sign(State::Failure),
-            self.title,
-            self.why
-        )
+        format!("{} {} failed{colon}{}", sign(State::Failure), self.title, self.why)
     }
 }
 
@@ -184,11 +156,8 @@ fn why(step: &Step) -> String {
 fn command(server: &Server, run: &Run, job: &Job, step: Option<&Step>) -> String {
     let place = step.map_or_else(String::new, |step| format!("/{}", step.index + 1));
     let target = quoted(&format!("{}/{}{place}", run.id, job.key));
-    let server = if server.url() == SERVER_DEFAULT {
-        String::new()
-    } else {
-        format!(" --server {}", quoted(server.url()))
-    };
+    let server =
+        if server.url() == SERVER_DEFAULT { String::new() } else { format!(" --server {}", quoted(server.url())) };
     format!("millrace logs {target}{server}")
 }
 
@@ -209,12 +178,7 @@ mod tests {
     use crate::cli::client::ServerArgs;
 
     fn server(url: &str) -> Server {
-        Server::new(&ServerArgs {
-            server: url.to_owned(),
-            token: None,
-            ca_cert: None,
-        })
-        .unwrap()
+        Server::new(&ServerArgs { server: url.to_owned(), token: None, ca_cert: None }).unwrap()
     }
 
     fn failed_run(failed_steps: u32) -> Run {
@@ -244,10 +208,7 @@ mod tests {
 
     #[test]
     fn a_failure_shows_its_lines_and_where_to_read_on() {
-        let last = HashMap::from([(
-            "log0".to_owned(),
-            vec![b"one\n".to_vec(), b"\x1b[31mtwo\x1b[0m\n".to_vec()],
-        )]);
+        let last = HashMap::from([("log0".to_owned(), vec![b"one\n".to_vec(), b"\x1b[31mtwo\x1b[0m\n".to_vec()])]);
         let report = Report::new(&server("http://ci:9000"), failed_run(1), last);
         assert_eq!(report.exit, Exit::RunFailed);
         assert_eq!(
@@ -271,12 +232,7 @@ mod tests {
         let report = Report::new(&server(SERVER_DEFAULT), failed_run(5), HashMap::new());
         let lines = report.lines(false);
         assert!(lines.contains(&"2 more failed:".to_owned()), "{lines:#?}");
-        assert!(
-            lines
-                .iter()
-                .any(|line| line.ends_with("millrace logs 'r1/test (a b)/5'")),
-            "{lines:#?}"
-        );
+        assert!(lines.iter().any(|line| line.ends_with("millrace logs 'r1/test (a b)/5'")), "{lines:#?}");
     }
 
     #[test]

@@ -48,9 +48,7 @@ impl Backoff {
         if now.duration_since(since) > AWAY_MAX {
             return None;
         }
-        let wait = WAIT_FIRST
-            .saturating_mul(1 << self.failures.min(10))
-            .min(WAIT_MAX);
+        let wait = WAIT_FIRST.saturating_mul(1 << self.failures.min(10)).min(WAIT_MAX);
         self.failures += 1;
         Some(wait)
     }
@@ -69,10 +67,7 @@ mod tests {
     fn waits_grow_to_a_limit_and_begin_anew() {
         let mut backoff = Backoff::default();
         let now = Instant::now();
-        let waits: Vec<_> = (0..8)
-            .filter_map(|_| backoff.failed(now))
-            .map(|wait| wait.as_millis())
-            .collect();
+        let waits: Vec<_> = (0..8).filter_map(|_| backoff.failed(now)).map(|wait| wait.as_millis()).collect();
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
         assert!(backoff.is_away());
         backoff.reset();
@@ -86,11 +81,7 @@ mod tests {
         let now = Instant::now();
         assert!(backoff.failed(now).is_some());
         assert!(backoff.failed(now + AWAY_MAX).is_some());
-        assert!(
-            backoff
-                .failed(now + AWAY_MAX + Duration::from_secs(1))
-                .is_none()
-        );
+        assert!(backoff.failed(now + AWAY_MAX + Duration::from_secs(1)).is_none());
     }
 
     #[test]

@@ -89,9 +89,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, CliError> {
     if args.detach {
         return Ok(Exit::Success);
     }
-    let report = Follow::new(&server, run, display.as_mut())
-        .show(Some(Interrupts::watch()))
-        .await?;
+    let report = Follow::new(&server, run, display.as_mut()).show(Some(Interrupts::watch())).await?;
     display.end(&report)?;
     Ok(report.exit)
 }
@@ -103,17 +101,11 @@ async fn start(server: &Server, request: RunRequest) -> Result<Run, CliError> {
         let error = match server.pipelines().run(request.clone()).await {
             Ok(answer) => {
                 let run = answer.into_owned().run.into_option();
-                return run.ok_or_else(|| {
-                    CliError::new(Exit::Internal, "the server answered without a run")
-                });
+                return run.ok_or_else(|| CliError::new(Exit::Internal, "the server answered without a run"));
             }
             Err(error) => error,
         };
-        let wait = if may_pass(&error) {
-            backoff.failed(Instant::now())
-        } else {
-            None
-        };
+        let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
         let Some(wait) = wait.filter(|_| error.code == connectrpc::ErrorCode::Unavailable) else {
             return Err(server.explain(&error));
         };
@@ -126,32 +118,19 @@ pub fn read_workflow(file: &std::path::Path) -> Result<String, CliError> {
     let wrong = |why: String| CliError::usage(format!("{}: {why}", file.display()));
     let mut bytes = Vec::new();
     let read = if file.as_os_str() == "-" {
-        std::io::stdin()
-            .take(WORKFLOW_MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
+        std::io::stdin().take(WORKFLOW_MAX_BYTES + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(file)
-            .and_then(|opened| opened.take(WORKFLOW_MAX_BYTES + 1).read_to_end(&mut bytes))
+        std::fs::File::open(file).and_then(|opened| opened.take(WORKFLOW_MAX_BYTES + 1).read_to_end(&mut bytes))
     };
     read.map_err(|error| wrong(error.to_string()))?;
     if bytes.len() as u64 > WORKFLOW_MAX_BYTES {
-        return Err(wrong(format!(
-            "larger than {WORKFLOW_MAX_BYTES} bytes, the limit for a workflow file"
-        )));
+        return Err(wrong(format!("larger than {WORKFLOW_MAX_BYTES} bytes, the limit for a workflow file")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
-        let column = before
-            .iter()
-            .rev()
-            .take_while(|byte| **byte != b'\n')
-            .count()
-            + 1;
-        CliError::usage(format!(
-            "{}:{line}:{column}: not UTF-8 text",
-            file.display()
-        ))
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        CliError::usage(format!("{}:{line}:{column}: not UTF-8 text", file.display()))
     })
 }
 
@@ -170,10 +149,7 @@ mod tests {
 
     #[test]
     fn values_may_have_equals_signs() {
-        assert_eq!(
-            name_and_value("a=b=c"),
-            Ok(("a".to_owned(), "b=c".to_owned()))
-        );
+        assert_eq!(name_and_value("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(name_and_value("a="), Ok(("a".to_owned(), String::new())));
         assert!(name_and_value("a").is_err());
         assert!(name_and_value("=b").is_err());
@@ -185,19 +161,9 @@ mod tests {
         let file = folder.path().join("x.yml");
         assert_eq!(read_workflow(&file).unwrap_err().exit, Exit::Usage);
         fs::write(&file, b"name: x\njobs\xff").unwrap();
-        assert!(
-            read_workflow(&file)
-                .unwrap_err()
-                .message
-                .ends_with("x.yml:2:5: not UTF-8 text")
-        );
+        assert!(read_workflow(&file).unwrap_err().message.ends_with("x.yml:2:5: not UTF-8 text"));
         fs::write(&file, vec![b' '; WORKFLOW_MAX_BYTES as usize + 1]).unwrap();
-        assert!(
-            read_workflow(&file)
-                .unwrap_err()
-                .message
-                .contains("larger than 1048576 bytes")
-        );
+        assert!(read_workflow(&file).unwrap_err().message.contains("larger than 1048576 bytes"));
         fs::write(&file, "name: ü\n").unwrap();
         assert_eq!(read_workflow(&file).unwrap(), "name: ü\n");
     }

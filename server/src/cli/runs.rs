@@ -47,10 +47,7 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, CliError> {
     if runs.is_empty() {
         say("no runs yet; start one with `millrace run FILE`");
     } else if more {
-        say(&format!(
-            "there are more; -n {} shows them",
-            args.lines.saturating_mul(2)
-        ));
+        say(&format!("there are more; -n {} shows them", args.lines.saturating_mul(2)));
     }
     Ok(Exit::Success)
 }
@@ -59,10 +56,7 @@ async fn list(server: &Server, args: &RunsArgs) -> Result<(Vec<Run>, bool), CliE
     let mut runs = Vec::new();
     let mut page_token = String::new();
     loop {
-        let missing = args.lines
-            - u32::try_from(runs.len())
-                .unwrap_or(u32::MAX)
-                .min(args.lines);
+        let missing = args.lines - u32::try_from(runs.len()).unwrap_or(u32::MAX).min(args.lines);
         if missing == 0 {
             return Ok((runs, !page_token.is_empty()));
         }
@@ -72,12 +66,7 @@ async fn list(server: &Server, args: &RunsArgs) -> Result<(Vec<Run>, bool), CliE
             page_token,
             ..Default::default()
         };
-        let answer = server
-            .pipelines()
-            .list_runs(request)
-            .await
-            .map_err(|error| server.explain(&error))?
-            .into_owned();
+        let answer = server.pipelines().list_runs(request).await.map_err(|error| server.explain(&error))?.into_owned();
         runs.extend(answer.runs);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
@@ -88,33 +77,13 @@ async fn list(server: &Server, args: &RunsArgs) -> Result<(Vec<Run>, bool), CliE
 
 fn row(run: &Run, colour: bool) -> String {
     let state = known(run.state);
-    let state_text = paint(
-        state,
-        &format!("{} {:<9}", sign(state), word(state)),
-        colour,
-    );
-    let created = run
-        .created_at
-        .as_option()
-        .map_or_else(|| "-".to_owned(), |time| utc(millis(time)));
-    let time = between(run.created_at.as_option(), run.finished_at.as_option()).map_or_else(
-        || format!("{}/{} jobs", run.jobs_done, run.jobs_total),
-        human,
-    );
-    let number = if run.attempt > 1 {
-        format!("#{}.{}", run.number, run.attempt)
-    } else {
-        format!("#{}", run.number)
-    };
-    let name = if run.name.is_empty() {
-        &run.file_name
-    } else {
-        &run.name
-    };
-    format!(
-        "{number:<7} {state_text} {time:>12}  {created}  {}  {name}",
-        run.id
-    )
+    let state_text = paint(state, &format!("{} {:<9}", sign(state), word(state)), colour);
+    let created = run.created_at.as_option().map_or_else(|| "-".to_owned(), |time| utc(millis(time)));
+    let time = between(run.created_at.as_option(), run.finished_at.as_option())
+        .map_or_else(|| format!("{}/{} jobs", run.jobs_done, run.jobs_total), human);
+    let number = if run.attempt > 1 { format!("#{}.{}", run.number, run.attempt) } else { format!("#{}", run.number) };
+    let name = if run.name.is_empty() { &run.file_name } else { &run.name };
+    format!("{number:<7} {state_text} {time:>12}  {created}  {}  {name}", run.id)
 }
 
 #[cfg(test)]
@@ -136,9 +105,6 @@ mod tests {
             finished_at: Timestamp::from_unix_secs(3).into(),
             ..Default::default()
         };
-        assert_eq!(
-            row(&run, false),
-            "#12.2   ✓ success          3.0 s  1970-01-01T00:00:00.000Z  019a  hello"
-        );
+        assert_eq!(row(&run, false), "#12.2   ✓ success          3.0 s  1970-01-01T00:00:00.000Z  019a  hello");
     }
 }

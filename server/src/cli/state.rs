@@ -55,17 +55,12 @@ pub fn paint(state: State, text: &str, colour: bool) -> String {
         State::Running => "36",
         State::Skipped | State::Unspecified | State::Pending | State::Held | State::Queued => "2",
     };
-    if colour {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
+    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// From one time to another; nothing when one is missing or they lie the wrong way round.
 pub fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<Duration> {
-    let to_nanos =
-        |time: &Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    let to_nanos = |time: &Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     let nanos = to_nanos(to?) - to_nanos(from?);
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
@@ -84,15 +79,12 @@ pub fn human(duration: Duration) -> String {
 
 /// A time in UTC to the millisecond: "2026-11-22T14:31:07.042Z".
 pub fn utc(unix_millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_millis)
-        .map_or_else(|_| unix_millis.to_string(), |time| format!("{time:.3}"))
+    jiff::Timestamp::from_millisecond(unix_millis).map_or_else(|_| unix_millis.to_string(), |time| format!("{time:.3}"))
 }
 
 /// A time of a message, in Unix milliseconds.
 pub fn millis(time: &Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1000)
-        .saturating_add(i64::from(time.nanos) / 1_000_000)
+    time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000)
 }
 
 #[cfg(test)]
@@ -125,10 +117,7 @@ mod tests {
     #[test]
     fn durations_need_both_ends_in_order() {
         let at = |seconds| Timestamp::from_unix_secs(seconds);
-        assert_eq!(
-            between(Some(&at(3)), Some(&at(5))),
-            Some(Duration::from_secs(2))
-        );
+        assert_eq!(between(Some(&at(3)), Some(&at(5))), Some(Duration::from_secs(2)));
         assert_eq!(between(Some(&at(5)), Some(&at(3))), None);
         assert_eq!(between(None, Some(&at(3))), None);
     }

@@ -58,16 +58,9 @@ impl LogTail {
     /// Begins to follow a log.
     pub fn new(server: &Server, log_id: &str, start: Start) -> Self {
         let (sender, receiver) = mpsc::channel(TAIL_QUEUE_MAX);
-        let follower = Follower {
-            server: server.clone(),
-            log_id: log_id.to_owned(),
-            position: Position::at(start),
-            sender,
-        };
-        Self {
-            receiver,
-            task: tokio::spawn(follower.follow()),
-        }
+        let follower =
+            Follower { server: server.clone(), log_id: log_id.to_owned(), position: Position::at(start), sender };
+        Self { receiver, task: tokio::spawn(follower.follow()) }
     }
 }
 
@@ -112,32 +105,20 @@ impl Follower {
                 Outcome::Broken(error) => error,
             };
             let first = !backoff.is_away();
-            let wait = if may_pass(&error) {
-                backoff.failed(Instant::now())
-            } else {
-                None
-            };
+            let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
             let Some(wait) = wait else {
                 return self.tell(Tail::Failed(self.server.explain(&error))).await;
             };
             if first {
-                self.tell(Tail::Away(
-                    error
-                        .message
-                        .unwrap_or_else(|| error.code.as_str().to_owned()),
-                ))
-                .await;
+                self.tell(Tail::Away(error.message.unwrap_or_else(|| error.code.as_str().to_owned()))).await;
             }
             tokio::time::sleep(wait).await;
         }
     }
 
     async fn stream(&mut self, backoff: &mut Backoff) -> Outcome {
-        let request = FollowRequest {
-            log_id: self.log_id.clone(),
-            start: Some(self.position.request()),
-            ..Default::default()
-        };
+        let request =
+            FollowRequest { log_id: self.log_id.clone(), start: Some(self.position.request()), ..Default::default() };
         let client = self.server.logs();
         let mut stream = match timeout(SILENCE_MAX, client.follow(request)).await {
             Ok(Ok(stream)) => stream,
@@ -148,19 +129,16 @@ impl Follower {
             let message = match timeout(SILENCE_MAX, stream.message()).await {
                 Ok(Ok(Some(message))) => message.to_owned_message(),
                 Ok(Ok(None)) => {
-                    return Outcome::Broken(ConnectError::unavailable(
-                        "the server ended the stream",
-                    ));
+                    return Outcome::Broken(ConnectError::unavailable("the server ended the stream"));
                 }
                 Ok(Err(error)) => return Outcome::Broken(error),
                 Err(_) => return Outcome::Broken(silence()),
             };
             backoff.reset();
             let tails = match message.event {
-                Some(Event::Hello(hello)) => hello
-                    .log
-                    .into_option()
-                    .map_or_else(Vec::new, |log| self.position.hello(log)),
+                Some(Event::Hello(hello)) => {
+                    hello.log.into_option().map_or_else(Vec::new, |log| self.position.hello(log))
+                }
                 Some(Event::Data(data)) => self.position.data(*data),
                 Some(Event::Gap(gap)) => self.position.gap(gap.offset, gap.reason),
                 Some(Event::Heartbeat(_)) | None => Vec::new(),
@@ -181,10 +159,7 @@ impl Follower {
 }
 
 fn silence() -> ConnectError {
-    ConnectError::new(
-        ErrorCode::Unavailable,
-        format!("the server said nothing for {} s", SILENCE_MAX.as_secs()),
-    )
+    ConnectError::new(ErrorCode::Unavailable, format!("the server said nothing for {} s", SILENCE_MAX.as_secs()))
 }
 
 /// How far a log has been read.
@@ -240,13 +215,10 @@ impl Position {
 
 /// Removes the whole lines that lie before a byte of the log.
 fn drop_lines_before(data: &mut FollowData, next: u64) {
-    let known = usize::try_from(next - data.offset)
-        .unwrap_or(usize::MAX)
-        .min(data.data.len());
+    let known = usize::try_from(next - data.offset).unwrap_or(usize::MAX).min(data.data.len());
     let lines = memchr::memchr_iter(b'\n', &data.data[..known]).count();
     data.data.advance(known);
-    data.line_meta
-        .advance((lines * LINE_META_BYTES).min(data.line_meta.len()));
+    data.line_meta.advance((lines * LINE_META_BYTES).min(data.line_meta.len()));
     data.first_line += lines as u64;
     data.offset += known as u64;
 }
@@ -283,10 +255,7 @@ mod tests {
     #[test]
     fn resumes_at_the_byte_it_came_to() {
         let mut position = Position::at(Start::Offset(0));
-        assert_eq!(
-            texts(position.data(data(0, 0, "one\ntwo\n"))),
-            ["one\ntwo\n"]
-        );
+        assert_eq!(texts(position.data(data(0, 0, "one\ntwo\n"))), ["one\ntwo\n"]);
         assert_eq!(position.request(), Start::Offset(8));
     }
 
@@ -301,20 +270,10 @@ mod tests {
     #[test]
     fn only_what_is_new_begins_at_the_end_even_when_nothing_comes() {
         let mut position = Position::at(Start::LastLines(0));
-        position.hello(Log {
-            size_bytes: 50,
-            ..Default::default()
-        });
+        position.hello(Log { size_bytes: 50, ..Default::default() });
         assert_eq!(position.request(), Start::Offset(50));
-        position.hello(Log {
-            size_bytes: 80,
-            ..Default::default()
-        });
-        assert_eq!(
-            position.request(),
-            Start::Offset(50),
-            "what came while away is not skipped"
-        );
+        position.hello(Log { size_bytes: 80, ..Default::default() });
+        assert_eq!(position.request(), Start::Offset(50), "what came while away is not skipped");
     }
 
     #[test]
@@ -322,13 +281,8 @@ mod tests {
         let mut position = Position::at(Start::Offset(0));
         position.data(data(0, 0, "one\ntwo\n"));
         let tails = position.data(data(4, 1, "two\nthree\n"));
-        let Some(Tail::Lines(new)) = tails.first() else {
-            panic!("{tails:?}")
-        };
-        assert_eq!(
-            (&new.data[..], new.first_line, new.offset),
-            (&b"three\n"[..], 2, 8)
-        );
+        let Some(Tail::Lines(new)) = tails.first() else { panic!("{tails:?}") };
+        assert_eq!((&new.data[..], new.first_line, new.offset), (&b"three\n"[..], 2, 8));
         assert_eq!(new.line_meta[..], (2_u64 << 16).to_le_bytes());
         assert!(position.data(data(8, 2, "three\n")).is_empty());
     }

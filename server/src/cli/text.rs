@@ -46,13 +46,8 @@ pub fn show(line: &[u8], colour: bool) -> String {
     if !colour {
         return text;
     }
-    let marks = [
-        ("##[error]", "31"),
-        ("##[warning]", "33"),
-        ("##[notice]", "36"),
-        ("##[group]", "1"),
-        ("##[endgroup]", "2"),
-    ];
+    let marks =
+        [("##[error]", "31"), ("##[warning]", "33"), ("##[notice]", "36"), ("##[group]", "1"), ("##[endgroup]", "2")];
     match marks.iter().find(|(mark, _)| text.starts_with(mark)) {
         Some((_, code)) => format!("\x1b[{code}m{text}\x1b[0m"),
         None => text,
@@ -64,10 +59,7 @@ fn is_style(sequence: &str) -> bool {
     sequence
         .strip_prefix("\x1b[")
         .and_then(|rest| rest.strip_suffix('m'))
-        .is_some_and(|body| {
-            body.bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b';' || byte == b':')
-        })
+        .is_some_and(|body| body.bytes().all(|byte| byte.is_ascii_digit() || byte == b';' || byte == b':'))
 }
 
 /// The length of the escape sequence that `text` begins with; an unfinished one reaches to the end.
@@ -75,26 +67,16 @@ fn escape_len(text: &str) -> usize {
     let bytes = text.as_bytes();
     match bytes.get(1) {
         // CSI: parameters and intermediates, then one byte from @ to ~.
-        Some(b'[') => bytes[2..]
-            .iter()
-            .position(|byte| (0x40..=0x7e).contains(byte))
-            .map_or(bytes.len(), |at| at + 3),
+        Some(b'[') => bytes[2..].iter().position(|byte| (0x40..=0x7e).contains(byte)).map_or(bytes.len(), |at| at + 3),
         // OSC, DCS, SOS, PM, APC: up to BEL or ESC \.
         Some(b']' | b'P' | b'X' | b'^' | b'_') => string_len(bytes),
         // Character sets and the like: intermediates, then one byte.
         Some(0x20..=0x2f) => {
-            bytes[1..]
-                .iter()
-                .position(|byte| *byte >= 0x30)
-                .map_or(bytes.len(), |at| {
-                    let end = at + 2;
-                    // The byte may begin a character of several bytes; that one is kept.
-                    if text.is_char_boundary(end) {
-                        end
-                    } else {
-                        at + 1
-                    }
-                })
+            bytes[1..].iter().position(|byte| *byte >= 0x30).map_or(bytes.len(), |at| {
+                let end = at + 2;
+                // The byte may begin a character of several bytes; that one is kept.
+                if text.is_char_boundary(end) { end } else { at + 1 }
+            })
         }
         Some(byte) if byte.is_ascii() => 2,
         _ => 1,
@@ -125,10 +107,7 @@ mod tests {
 
     #[test]
     fn colours_pass_only_when_welcome() {
-        assert_eq!(
-            clean(b"\x1b[1;31mred\x1b[0m\n", true),
-            "\x1b[1;31mred\x1b[0m"
-        );
+        assert_eq!(clean(b"\x1b[1;31mred\x1b[0m\n", true), "\x1b[1;31mred\x1b[0m");
         assert_eq!(clean(b"\x1b[1;31mred\x1b[0m\n", false), "red");
     }
 
@@ -139,13 +118,7 @@ mod tests {
 
     #[test]
     fn what_could_harm_a_terminal_is_dropped() {
-        assert_eq!(
-            clean(
-                b"a\x1b[2Jb\x1b]0;title\x07c\x1b]52;c;Zm9v\x1b\\d\x1bce",
-                true
-            ),
-            "abcde"
-        );
+        assert_eq!(clean(b"a\x1b[2Jb\x1b]0;title\x07c\x1b]52;c;Zm9v\x1b\\d\x1bce", true), "abcde");
         assert_eq!(clean("a\u{9b}31mb".as_bytes(), true), "a31mb");
         assert_eq!(clean(b"a\x08\x00b", true), "ab");
     }

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use millrace_proto::millrace::v1::{
-    Diagnostic, ValidateRequest, ValidateResponse, diagnostic::Severity,
-};
+use millrace_proto::millrace::v1::{Diagnostic, ValidateRequest, ValidateResponse, diagnostic::Severity};
 
 use super::{
     client::{Server, ServerArgs},
@@ -50,44 +48,20 @@ pub async fn validate(args: ValidateArgs) -> Result<Exit, CliError> {
         if checked.valid {
             let jobs = checked.answer.jobs.len();
             let plural = if jobs == 1 { "" } else { "s" };
-            output.line(&format!(
-                "{}: valid, {jobs} job{plural}",
-                args.file.display()
-            ))?;
+            output.line(&format!("{}: valid, {jobs} job{plural}", args.file.display()))?;
         }
     }
     output.flush()?;
-    Ok(if checked.valid {
-        Exit::Success
-    } else {
-        Exit::Usage
-    })
+    Ok(if checked.valid { Exit::Success } else { Exit::Usage })
 }
 
 /// Asks the server about a workflow.
 pub async fn check(server: &Server, file: &Path, workflow: &str) -> Result<Checked, CliError> {
     let file_name = file.display().to_string();
-    let request = ValidateRequest {
-        workflow: workflow.to_owned(),
-        file_name: file_name.clone(),
-        ..Default::default()
-    };
-    let answer = server
-        .pipelines()
-        .validate(request)
-        .await
-        .map_err(|error| server.explain(&error))?
-        .into_owned();
-    let lines = answer
-        .diagnostics
-        .iter()
-        .map(|diagnostic| line(diagnostic, &file_name))
-        .collect();
-    Ok(Checked {
-        valid: answer.valid,
-        lines,
-        answer,
-    })
+    let request = ValidateRequest { workflow: workflow.to_owned(), file_name: file_name.clone(), ..Default::default() };
+    let answer = server.pipelines().validate(request).await.map_err(|error| server.explain(&error))?.into_owned();
+    let lines = answer.diagnostics.iter().map(|diagnostic| line(diagnostic, &file_name)).collect();
+    Ok(Checked { valid: answer.valid, lines, answer })
 }
 
 /// As compilers write it, so that editors find the place.
@@ -96,15 +70,8 @@ fn line(diagnostic: &Diagnostic, file_name: &str) -> String {
         Some(Severity::Warning) => "warning",
         Some(Severity::Error | Severity::Unspecified) | None => "error",
     };
-    let file = if diagnostic.file.is_empty() {
-        file_name
-    } else {
-        &diagnostic.file
-    };
-    let mut text = format!(
-        "{file}:{}:{}: {severity}: {}",
-        diagnostic.line, diagnostic.column, diagnostic.message
-    );
+    let file = if diagnostic.file.is_empty() { file_name } else { &diagnostic.file };
+    let mut text = format!("{file}:{}:{}: {severity}: {}", diagnostic.line, diagnostic.column, diagnostic.message);
     if !diagnostic.suggestion.is_empty() {
         text = format!("{text} (did you mean `{}`?)", diagnostic.suggestion);
     }
@@ -125,18 +92,8 @@ mod tests {
             suggestion: "steps".to_owned(),
             ..Default::default()
         };
-        assert_eq!(
-            line(&diagnostic, "ci.yml"),
-            "ci.yml:7:3: error: unknown key `step` (did you mean `steps`?)"
-        );
-        let warning = Diagnostic {
-            severity: Severity::Warning.into(),
-            suggestion: String::new(),
-            ..diagnostic
-        };
-        assert_eq!(
-            line(&warning, "ci.yml"),
-            "ci.yml:7:3: warning: unknown key `step`"
-        );
+        assert_eq!(line(&diagnostic, "ci.yml"), "ci.yml:7:3: error: unknown key `step` (did you mean `steps`?)");
+        let warning = Diagnostic { severity: Severity::Warning.into(), suggestion: String::new(), ..diagnostic };
+        assert_eq!(line(&warning, "ci.yml"), "ci.yml:7:3: warning: unknown key `step`");
     }
 }

@@ -39,10 +39,7 @@ impl RunWatch {
     /// Begins to watch a run.
     pub fn new(server: &Server, run_id: &str) -> Self {
         let (sender, receiver) = mpsc::channel(WATCH_QUEUE_MAX);
-        Self {
-            receiver,
-            task: tokio::spawn(watch(server.clone(), run_id.to_owned(), sender)),
-        }
+        Self { receiver, task: tokio::spawn(watch(server.clone(), run_id.to_owned(), sender)) }
     }
 
     /// What comes next; nothing after a run in its final state.
@@ -64,19 +61,13 @@ async fn watch(server: Server, run_id: String, sender: mpsc::Sender<Watch>) {
             return;
         };
         let first = !backoff.is_away();
-        let wait = if may_pass(&error) {
-            backoff.failed(Instant::now())
-        } else {
-            None
-        };
+        let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
         let Some(wait) = wait else {
             _ = sender.send(Watch::Failed(server.explain(&error))).await;
             return;
         };
         if first {
-            let why = error
-                .message
-                .unwrap_or_else(|| error.code.as_str().to_owned());
+            let why = error.message.unwrap_or_else(|| error.code.as_str().to_owned());
             _ = sender.send(Watch::Away(why)).await;
         }
         tokio::time::sleep(wait).await;
@@ -90,26 +81,13 @@ async fn stream(
     sender: &mpsc::Sender<Watch>,
     backoff: &mut Backoff,
 ) -> Result<(), ConnectError> {
-    let silence = |_| {
-        ConnectError::unavailable(format!(
-            "the server said nothing for {} s",
-            SILENCE_MAX.as_secs()
-        ))
-    };
+    let silence = |_| ConnectError::unavailable(format!("the server said nothing for {} s", SILENCE_MAX.as_secs()));
     let client = server.pipelines();
-    let request = WatchRunRequest {
-        run_id: run_id.to_owned(),
-        ..Default::default()
-    };
-    let mut stream = timeout(SILENCE_MAX, client.watch_run(request))
-        .await
-        .map_err(silence)??;
+    let request = WatchRunRequest { run_id: run_id.to_owned(), ..Default::default() };
+    let mut stream = timeout(SILENCE_MAX, client.watch_run(request)).await.map_err(silence)??;
     loop {
-        let message = timeout(SILENCE_MAX, stream.message())
-            .await
-            .map_err(silence)??;
-        let message =
-            message.ok_or_else(|| ConnectError::unavailable("the server ended the stream"))?;
+        let message = timeout(SILENCE_MAX, stream.message()).await.map_err(silence)??;
+        let message = message.ok_or_else(|| ConnectError::unavailable("the server ended the stream"))?;
         let run = message.to_owned_message().run.into_option();
         if backoff.is_away() {
             backoff.reset();

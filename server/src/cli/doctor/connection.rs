@@ -25,33 +25,17 @@ pub async fn http1(args: &ServerArgs) -> Check {
     };
     let begun = Instant::now();
     match server.get("/healthz").await {
-        Ok(answer) if answer.status().is_success() => Check::fine(
-            "http1",
-            format!(
-                "answers over HTTP/1.1 in {} ms",
-                begun.elapsed().as_millis()
-            ),
-        ),
+        Ok(answer) if answer.status().is_success() => {
+            Check::fine("http1", format!("answers over HTTP/1.1 in {} ms", begun.elapsed().as_millis()))
+        }
         Ok(answer) => Check::failed(
             "http1",
-            format!(
-                "something answers at {} with {}, but not as Millrace does",
-                server.url(),
-                answer.status()
-            ),
+            format!("something answers at {} with {}, but not as Millrace does", server.url(), answer.status()),
             holder_fix(&server),
         ),
         Err(error) => {
-            let fix = if server.is_loopback() {
-                loopback_fix(&server)
-            } else {
-                remote_fix(&server)
-            };
-            Check::failed(
-                "http1",
-                format!("{} can't be reached: {error}", server.url()),
-                fix,
-            )
+            let fix = if server.is_loopback() { loopback_fix(&server) } else { remote_fix(&server) };
+            Check::failed("http1", format!("{} can't be reached: {error}", server.url()), fix)
         }
     }
 }
@@ -63,9 +47,7 @@ pub async fn http2(args: &ServerArgs) -> Check {
         Err(error) => return Check::failed("http2", error.message, error.next),
     };
     match server.get("/healthz").await {
-        Ok(answer) if answer.status().is_success() => {
-            Check::fine("http2", "answers over HTTP/2 (gRPC works)")
-        }
+        Ok(answer) if answer.status().is_success() => Check::fine("http2", "answers over HTTP/2 (gRPC works)"),
         Ok(answer) => Check::failed("http2", format!("answered {}", answer.status()), PROXY_FIX),
         Err(error) => Check::failed("http2", format!("no HTTP/2: {error}"), PROXY_FIX),
     }
@@ -99,26 +81,17 @@ pub async fn version(server: &Server) -> Check {
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     match (body["version"].as_str(), body["commit"].as_str()) {
         (Some(version), commit) => {
-            let commit = commit
-                .filter(|commit| !commit.is_empty())
-                .map_or_else(String::new, |c| format!(" ({c})"));
+            let commit = commit.filter(|commit| !commit.is_empty()).map_or_else(String::new, |c| format!(" ({c})"));
             let found = format!("server {version}{commit}, this command {here}");
             if version == here {
                 Check::fine("version", found)
             } else {
-                Check::warning(
-                    "version",
-                    found,
-                    "use the same version on both sides if something odd happens",
-                )
+                Check::warning("version", found, "use the same version on both sides if something odd happens")
             }
         }
         (None, _) => Check::failed(
             "version",
-            format!(
-                "{}/version is not what a Millrace server answers",
-                server.url()
-            ),
+            format!("{}/version is not what a Millrace server answers", server.url()),
             holder_fix(server),
         ),
     }
@@ -155,29 +128,16 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Check {
 /// "Sun, 22 Nov 2026 14:31:07 GMT"; to the second.
 fn date_of(headers: &HeaderMap) -> Option<SystemTime> {
     let text = headers.get(DATE)?.to_str().ok()?;
-    let time = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()?;
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(SystemTime::from(time))
 }
 
 /// Whether the server lets the caller read.
 pub async fn token(server: &Server, given: bool) -> Check {
-    let request = ListRunsRequest {
-        page_size: 1,
-        ..Default::default()
-    };
+    let request = ListRunsRequest { page_size: 1, ..Default::default() };
     let options = CallOptions::default().with_timeout(CALL_MAX);
-    let with = if given {
-        "the token is accepted"
-    } else {
-        "accepted without one (development server)"
-    };
-    match server
-        .pipelines()
-        .list_runs_with_options(request, options)
-        .await
-    {
+    let with = if given { "the token is accepted" } else { "accepted without one (development server)" };
+    match server.pipelines().list_runs_with_options(request, options).await {
         Ok(_) => Check::fine("token", with),
         Err(error) => {
             let said = error.message.clone().unwrap_or_default();
@@ -197,11 +157,7 @@ pub async fn token(server: &Server, given: bool) -> Check {
                     format!("accepted, but its role may not read runs: {said}"),
                     "use one of role read or more",
                 ),
-                _ => Check::failed(
-                    "token",
-                    format!("listing runs failed: {said}"),
-                    "look at the server's own log",
-                ),
+                _ => Check::failed("token", format!("listing runs failed: {said}"), "look at the server's own log"),
             }
         }
     }
@@ -230,9 +186,7 @@ fn holder_fix(server: &Server) -> String {
 }
 
 fn remote_fix(server: &Server) -> String {
-    let mut fix =
-        "check the name and the port, that the server runs, and that no firewall is between"
-            .to_owned();
+    let mut fix = "check the name and the port, that the server runs, and that no firewall is between".to_owned();
     if server.url().starts_with("https://") {
         fix.push_str("; for a certificate of your own give --ca-cert FILE");
     }
@@ -241,13 +195,7 @@ fn remote_fix(server: &Server) -> String {
 
 fn port_of(server: &Server) -> Option<u16> {
     let uri: http::Uri = server.url().parse().ok()?;
-    uri.port_u16().or_else(|| {
-        Some(if uri.scheme_str() == Some("https") {
-            443
-        } else {
-            80
-        })
-    })
+    uri.port_u16().or_else(|| Some(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
 }
 
 #[cfg(test)]
@@ -258,11 +206,7 @@ mod tests {
     use crate::cli::doctor::Verdict;
 
     fn args(url: &str) -> ServerArgs {
-        ServerArgs {
-            server: url.to_owned(),
-            token: None,
-            ca_cert: None,
-        }
+        ServerArgs { server: url.to_owned(), token: None, ca_cert: None }
     }
 
     #[test]
@@ -272,30 +216,19 @@ mod tests {
         assert_eq!(verdict(now, now), Verdict::Fine);
         assert_eq!(verdict(now + Duration::from_secs(5), now), Verdict::Warning);
         assert_eq!(verdict(now, now + Duration::from_secs(31)), Verdict::Failed);
-        assert!(
-            judge_clock(now, now + Duration::from_secs(93))
-                .found
-                .contains("93 s behind")
-        );
+        assert!(judge_clock(now, now + Duration::from_secs(93)).found.contains("93 s behind"));
     }
 
     #[test]
     fn the_date_header_is_read() {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, "Thu, 01 Jan 1970 00:00:10 GMT".parse().unwrap());
-        assert_eq!(
-            date_of(&headers),
-            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(10))
-        );
+        assert_eq!(date_of(&headers), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(10)));
     }
 
     #[tokio::test]
     async fn a_dead_port_says_what_to_start() {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let check = http1(&args(&format!("http://127.0.0.1:{port}"))).await;
         assert_eq!(check.verdict, Verdict::Failed);
         assert!(check.found.contains("refused"), "{}", check.found);

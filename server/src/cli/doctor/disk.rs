@@ -12,26 +12,14 @@ const FREE_NOTABLE_BYTES: u64 = 10 << 30;
 pub fn space(data: &Path) -> Check {
     match fs4::available_space(data) {
         Ok(free) => judge(data, free),
-        Err(error) => Check::failed(
-            "disk",
-            format!("{}: {error}", data.display()),
-            "name the server's data folder",
-        ),
+        Err(error) => Check::failed("disk", format!("{}: {error}", data.display()), "name the server's data folder"),
     }
 }
 
 fn judge(data: &Path, free: u64) -> Check {
-    let found = format!(
-        "{:.1} GiB free for {}",
-        free as f64 / (1_u64 << 30) as f64,
-        data.display()
-    );
+    let found = format!("{:.1} GiB free for {}", free as f64 / (1_u64 << 30) as f64, data.display());
     if free < FREE_MIN_BYTES {
-        Check::failed(
-            "disk",
-            found,
-            "make room: below 1 GiB the server refuses blobs, then logs",
-        )
+        Check::failed("disk", found, "make room: below 1 GiB the server refuses blobs, then logs")
     } else if free < FREE_NOTABLE_BYTES {
         Check::warning("disk", found, "make room before the cache fills it")
     } else {
@@ -50,11 +38,7 @@ mod tests {
         assert_eq!(verdict(FREE_MIN_BYTES - 1), Verdict::Failed);
         assert_eq!(verdict(FREE_MIN_BYTES), Verdict::Warning);
         assert_eq!(verdict(FREE_NOTABLE_BYTES), Verdict::Fine);
-        assert!(
-            judge(Path::new("d"), 3 << 29)
-                .found
-                .starts_with("1.5 GiB free")
-        );
+        assert!(judge(Path::new("d"), 3 << 29).found.starts_with("1.5 GiB free"));
     }
 
     #[test]

@@ -55,39 +55,19 @@ struct Check {
 
 impl Check {
     fn fine(name: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::Fine,
-            found: found.into(),
-            fix: String::new(),
-        }
+        Self { name, verdict: Verdict::Fine, found: found.into(), fix: String::new() }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::Warning,
-            found: found.into(),
-            fix: fix.into(),
-        }
+        Self { name, verdict: Verdict::Warning, found: found.into(), fix: fix.into() }
     }
 
     fn failed(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::Failed,
-            found: found.into(),
-            fix: fix.into(),
-        }
+        Self { name, verdict: Verdict::Failed, found: found.into(), fix: fix.into() }
     }
 
     fn not_checked(name: &'static str, why: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::NotChecked,
-            found: why.into(),
-            fix: String::new(),
-        }
+        Self { name, verdict: Verdict::NotChecked, found: why.into(), fix: String::new() }
     }
 
     fn line(&self, colour: bool) -> String {
@@ -98,16 +78,8 @@ impl Check {
             Verdict::NotChecked => ("-", "not checked", "2"),
         };
         let verdict = format!("{sign} {word:<11}");
-        let verdict = if colour {
-            format!("\x1b[{code}m{verdict}\x1b[0m")
-        } else {
-            verdict
-        };
-        let fix = if self.fix.is_empty() {
-            String::new()
-        } else {
-            format!("\n    fix: {}", self.fix)
-        };
+        let verdict = if colour { format!("\x1b[{code}m{verdict}\x1b[0m") } else { verdict };
+        let fix = if self.fix.is_empty() { String::new() } else { format!("\n    fix: {}", self.fix) };
         format!("{verdict}  {:<9}  {}{fix}", self.name, self.found)
     }
 
@@ -125,11 +97,7 @@ impl Check {
 /// Checks all there is to check; each line is shown as soon as it is known.
 pub async fn doctor(args: DoctorArgs) -> Result<Exit, CliError> {
     let server = Server::new(&args.server)?;
-    let mut report = DoctorReport {
-        output: Output::stdout(),
-        json: args.json,
-        checks: Vec::new(),
-    };
+    let mut report = DoctorReport { output: Output::stdout(), json: args.json, checks: Vec::new() };
     report.add(Check::fine("server", server.url()))?;
     let http1 = connection::http1(&args.server).await;
     let reached = http1.verdict == Verdict::Fine;
@@ -143,9 +111,7 @@ pub async fn doctor(args: DoctorArgs) -> Result<Exit, CliError> {
         report.add(runners::online(&server).await)?;
         report.add(runners::matching(&server, args.workflow.as_deref()).await)?;
     } else {
-        for name in [
-            "http2", "tls", "version", "clock", "token", "runners", "matching",
-        ] {
+        for name in ["http2", "tls", "version", "clock", "token", "runners", "matching"] {
             report.add(Check::not_checked(name, "the server was not reached"))?;
         }
     }
@@ -173,26 +139,17 @@ impl DoctorReport {
     }
 
     fn finish(mut self) -> Result<Exit, CliError> {
-        let failed = self
-            .checks
-            .iter()
-            .filter(|check| check.verdict == Verdict::Failed)
-            .count();
+        let failed = self.checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
         if self.json {
             let checks: Vec<_> = self.checks.iter().map(Check::json).collect();
-            self.output
-                .json(&json!({ "ok": failed == 0, "checks": checks }))?;
+            self.output.json(&json!({ "ok": failed == 0, "checks": checks }))?;
         } else if failed == 0 {
             self.output.line("all is well")?;
         } else {
             self.output.line(&format!("{failed} failed"))?;
         }
         self.output.flush()?;
-        Ok(if failed == 0 {
-            Exit::Success
-        } else {
-            Exit::Internal
-        })
+        Ok(if failed == 0 { Exit::Success } else { Exit::Internal })
     }
 }
 
@@ -203,14 +160,8 @@ mod tests {
     #[test]
     fn a_failure_has_its_cause_and_its_fix() {
         let check = Check::failed("clock", "93 s behind the server", "set it");
-        assert_eq!(
-            check.line(false),
-            "✗ failed       clock      93 s behind the server\n    fix: set it"
-        );
+        assert_eq!(check.line(false), "✗ failed       clock      93 s behind the server\n    fix: set it");
         assert_eq!(check.json()["result"], "failed");
-        assert_eq!(
-            Check::fine("http1", "12 ms").line(false),
-            "✓ ok           http1      12 ms"
-        );
+        assert_eq!(Check::fine("http1", "12 ms").line(false), "✓ ok           http1      12 ms");
     }
 }

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use connectrpc::ErrorCode;
 use millrace_proto::{
-    millrace::v1::{
-        GetRunRequest, Job, ListRunnersRequest, ListRunsRequest, Runner, State, ValidateRequest,
-    },
+    millrace::v1::{GetRunRequest, Job, ListRunnersRequest, ListRunsRequest, Runner, State, ValidateRequest},
     runner_v1::RunnerState,
 };
 
@@ -16,8 +14,7 @@ use crate::cli::{client::Server, exit::CliError, run::read_workflow, state::know
 /// How many unfinished runs are looked at for jobs that wait.
 const RUNS_MAX: u32 = 20;
 
-const ADD_FIX: &str =
-    "add one: the Runners page has the commands for Linux, macOS and Windows, the README too";
+const ADD_FIX: &str = "add one: the Runners page has the commands for Linux, macOS and Windows, the README too";
 
 /// At least one runner takes work.
 pub async fn online(server: &Server) -> Check {
@@ -34,26 +31,12 @@ pub async fn online(server: &Server) -> Check {
         let offline = runners.iter().filter(|runner| is_offline(runner)).count();
         return Check::failed(
             "runners",
-            format!(
-                "none of {} takes work ({offline} offline, {} draining)",
-                runners.len(),
-                runners.len() - offline
-            ),
+            format!("none of {} takes work ({offline} offline, {} draining)", runners.len(), runners.len() - offline),
             "start millrace-runner on one of their machines, or end its drain on the Runners page",
         );
     }
-    let names: Vec<_> = ready
-        .iter()
-        .map(|runner| format!("{} ({}/{})", runner.name, runner.os, runner.arch))
-        .collect();
-    Check::fine(
-        "runners",
-        format!(
-            "{} online, {slots} slots: {}",
-            ready.len(),
-            names.join(", ")
-        ),
-    )
+    let names: Vec<_> = ready.iter().map(|runner| format!("{} ({}/{})", runner.name, runner.os, runner.arch)).collect();
+    Check::fine("runners", format!("{} online, {slots} slots: {}", ready.len(), names.join(", ")))
 }
 
 /// Every job that waits, and every job of the workflow, has a runner that could take it.
@@ -73,38 +56,18 @@ pub async fn matching(server: &Server, workflow: Option<&Path>) -> Check {
 }
 
 fn judge(jobs: &[(String, Job)], runners: &[Runner]) -> Check {
-    let without: Vec<_> = jobs
-        .iter()
-        .filter(|(_, job)| !runners.iter().any(|runner| matches(runner, job)))
-        .collect();
+    let without: Vec<_> = jobs.iter().filter(|(_, job)| !runners.iter().any(|runner| matches(runner, job))).collect();
     let Some((place, job)) = without.first() else {
-        return Check::fine(
-            "matching",
-            format!(
-                "{} jobs looked at; each has a runner that may take it",
-                jobs.len()
-            ),
-        );
+        return Check::fine("matching", format!("{} jobs looked at; each has a runner that may take it", jobs.len()));
     };
-    let more = if without.len() > 1 {
-        format!(" (and {} more)", without.len() - 1)
-    } else {
-        String::new()
-    };
-    let mut labels: Vec<_> = runners
-        .iter()
-        .filter(|runner| takes_work(runner))
-        .flat_map(|r| &r.labels)
-        .cloned()
-        .collect();
+    let more = if without.len() > 1 { format!(" (and {} more)", without.len() - 1) } else { String::new() };
+    let mut labels: Vec<_> =
+        runners.iter().filter(|runner| takes_work(runner)).flat_map(|r| &r.labels).cloned().collect();
     labels.sort();
     labels.dedup();
     Check::failed(
         "matching",
-        format!(
-            "no runner online has all of [{}], which {place} asks for{more}",
-            job.runs_on.join(", ")
-        ),
+        format!("no runner online has all of [{}], which {place} asks for{more}", job.runs_on.join(", ")),
         format!(
             "start a runner with --labels {}, or change runs-on (there are: {})",
             job.runs_on.join(","),
@@ -114,28 +77,12 @@ fn judge(jobs: &[(String, Job)], runners: &[Runner]) -> Check {
 }
 
 async fn list(server: &Server) -> Result<Vec<Runner>, Check> {
-    match server
-        .runners()
-        .list_runners(ListRunnersRequest::default())
-        .await
-    {
+    match server.runners().list_runners(ListRunnersRequest::default()).await {
         Ok(answer) => Ok(answer.into_owned().runners),
-        Err(error)
-            if matches!(
-                error.code,
-                ErrorCode::PermissionDenied | ErrorCode::Unauthenticated
-            ) =>
-        {
-            Err(Check::not_checked(
-                "runners",
-                "the token may not list runners",
-            ))
+        Err(error) if matches!(error.code, ErrorCode::PermissionDenied | ErrorCode::Unauthenticated) => {
+            Err(Check::not_checked("runners", "the token may not list runners"))
         }
-        Err(error) => Err(Check::failed(
-            "runners",
-            error.message.unwrap_or_default(),
-            "look at the server's own log",
-        )),
+        Err(error) => Err(Check::failed("runners", error.message.unwrap_or_default(), "look at the server's own log")),
     }
 }
 
@@ -143,53 +90,20 @@ async fn wanted(server: &Server, workflow: Option<&Path>) -> Result<Vec<(String,
     let mut wanted = Vec::new();
     if let Some(file) = workflow {
         let text = read_workflow(file)?;
-        let request = ValidateRequest {
-            workflow: text,
-            file_name: file.display().to_string(),
-            ..Default::default()
-        };
-        let answer = server
-            .pipelines()
-            .validate(request)
-            .await
-            .map_err(|error| server.explain(&error))?
-            .into_owned();
-        wanted.extend(
-            answer
-                .jobs
-                .into_iter()
-                .map(|job| (format!("{} of {}", job.key, file.display()), job)),
-        );
+        let request = ValidateRequest { workflow: text, file_name: file.display().to_string(), ..Default::default() };
+        let answer = server.pipelines().validate(request).await.map_err(|error| server.explain(&error))?.into_owned();
+        wanted.extend(answer.jobs.into_iter().map(|job| (format!("{} of {}", job.key, file.display()), job)));
     }
     let request = ListRunsRequest {
         page_size: RUNS_MAX,
         states: vec![State::Queued.into(), State::Running.into()],
         ..Default::default()
     };
-    let runs = server
-        .pipelines()
-        .list_runs(request)
-        .await
-        .map_err(|error| server.explain(&error))?
-        .into_owned()
-        .runs;
+    let runs = server.pipelines().list_runs(request).await.map_err(|error| server.explain(&error))?.into_owned().runs;
     for run in runs {
-        let request = GetRunRequest {
-            run_id: run.id,
-            ..Default::default()
-        };
-        let answer = server
-            .pipelines()
-            .get_run(request)
-            .await
-            .map_err(|error| server.explain(&error))?
-            .into_owned();
-        let queued = answer
-            .run
-            .into_option()
-            .map(|run| run.jobs)
-            .unwrap_or_default()
-            .into_iter();
+        let request = GetRunRequest { run_id: run.id, ..Default::default() };
+        let answer = server.pipelines().get_run(request).await.map_err(|error| server.explain(&error))?.into_owned();
+        let queued = answer.run.into_option().map(|run| run.jobs).unwrap_or_default().into_iter();
         let queued = queued.filter(|job| known(job.state) == State::Queued);
         wanted.extend(queued.map(|job| (format!("{} of run #{}", job.key, run.number), job)));
     }
@@ -209,12 +123,7 @@ fn takes_work(runner: &Runner) -> bool {
 
 fn matches(runner: &Runner, job: &Job) -> bool {
     takes_work(runner)
-        && job.runs_on.iter().all(|wanted| {
-            runner
-                .labels
-                .iter()
-                .any(|label| label.eq_ignore_ascii_case(wanted))
-        })
+        && job.runs_on.iter().all(|wanted| runner.labels.iter().any(|label| label.eq_ignore_ascii_case(wanted)))
 }
 
 #[cfg(test)]
@@ -223,22 +132,12 @@ mod tests {
     use crate::cli::doctor::Verdict;
 
     fn runner(labels: &[&str], state: RunnerState) -> Runner {
-        Runner {
-            labels: labels.iter().map(ToString::to_string).collect(),
-            state: state.into(),
-            ..Default::default()
-        }
+        Runner { labels: labels.iter().map(ToString::to_string).collect(), state: state.into(), ..Default::default() }
     }
 
     fn job(labels: &[&str]) -> (String, Job) {
         let runs_on = labels.iter().map(ToString::to_string).collect();
-        (
-            "build of run #1".to_owned(),
-            Job {
-                runs_on,
-                ..Default::default()
-            },
-        )
+        ("build of run #1".to_owned(), Job { runs_on, ..Default::default() })
     }
 
     #[test]
@@ -247,33 +146,17 @@ mod tests {
             runner(&["linux", "x64"], RunnerState::RUNNER_STATE_IDLE),
             runner(&["gpu"], RunnerState::RUNNER_STATE_OFFLINE),
         ];
-        assert_eq!(
-            judge(&[job(&["linux"]), job(&["Linux", "x64"])], &runners).verdict,
-            Verdict::Fine
-        );
+        assert_eq!(judge(&[job(&["linux"]), job(&["Linux", "x64"])], &runners).verdict, Verdict::Fine);
         let check = judge(&[job(&["linux"]), job(&["gpu"])], &runners);
         assert_eq!(check.verdict, Verdict::Failed);
-        assert!(
-            check
-                .found
-                .contains("[gpu], which build of run #1 asks for"),
-            "{}",
-            check.found
-        );
-        assert!(
-            check.fix.contains("--labels gpu") && check.fix.contains("linux, x64"),
-            "{}",
-            check.fix
-        );
+        assert!(check.found.contains("[gpu], which build of run #1 asks for"), "{}", check.found);
+        assert!(check.fix.contains("--labels gpu") && check.fix.contains("linux, x64"), "{}", check.fix);
     }
 
     #[test]
     fn a_draining_runner_takes_nothing() {
         let mut draining = runner(&["linux"], RunnerState::RUNNER_STATE_IDLE);
         draining.draining = true;
-        assert_eq!(
-            judge(&[job(&["linux"])], &[draining]).verdict,
-            Verdict::Failed
-        );
+        assert_eq!(judge(&[job(&["linux"])], &[draining]).verdict, Verdict::Failed);
     }
 }

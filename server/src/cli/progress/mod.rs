@@ -78,12 +78,7 @@ pub struct Place {
 impl Place {
     /// Of a step.
     pub fn of(job: &Job, step: &Step) -> Self {
-        Self {
-            job: job.key.clone(),
-            index: step.index,
-            step: step.name.clone(),
-            log_id: step.log_id.clone(),
-        }
+        Self { job: job.key.clone(), index: step.index, step: step.name.clone(), log_id: step.log_id.clone() }
     }
 }
 

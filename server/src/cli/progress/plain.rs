@@ -23,10 +23,7 @@ pub struct Plain {
 impl Plain {
     /// Onto an output.
     pub fn new(output: Output) -> Self {
-        Self {
-            output,
-            prefix: None,
-        }
+        Self { output, prefix: None }
     }
 
     /// "job / step | ", made once for as long as the same step speaks.
@@ -55,9 +52,7 @@ impl Progress for Plain {
 
     fn step(&mut self, job: &Job, step: &Step, state: State) -> io::Result<()> {
         // That a step runs is seen by what it says; one that was not begun has said nothing.
-        if !is_final(state)
-            || state == State::Skipped && job.steps.iter().all(|step| !step.started_at.is_set())
-        {
+        if !is_final(state) || state == State::Skipped && job.steps.iter().all(|step| !step.started_at.is_set()) {
             return Ok(());
         }
         let colour = self.output.colour();
@@ -98,20 +93,11 @@ impl Progress for Plain {
 
 /// The address of the run, its number and its id.
 pub fn first_line(run: &Run, url: &str) -> String {
-    format!(
-        "{url}  run #{} of {}, id {}",
-        run.number,
-        name_of(run),
-        run.id
-    )
+    format!("{url}  run #{} of {}, id {}", run.number, name_of(run), run.id)
 }
 
 fn name_of(run: &Run) -> &str {
-    if run.name.is_empty() {
-        &run.file_name
-    } else {
-        &run.name
-    }
+    if run.name.is_empty() { &run.file_name } else { &run.name }
 }
 
 fn job_line(job: &Job, state: State, colour: bool) -> String {
@@ -119,9 +105,7 @@ fn job_line(job: &Job, state: State, colour: bool) -> String {
     if state == State::Running && !job.runner_name.is_empty() {
         text = format!("{text} on {}", job.runner_name);
     }
-    if let Some(time) =
-        between(job.started_at.as_option(), job.finished_at.as_option()).filter(|_| is_final(state))
-    {
+    if let Some(time) = between(job.started_at.as_option(), job.finished_at.as_option()).filter(|_| is_final(state)) {
         text = format!("{text} ({})", human(time));
     }
     if !job.message.is_empty() {
@@ -131,21 +115,12 @@ fn job_line(job: &Job, state: State, colour: bool) -> String {
 }
 
 fn step_line(job: &Job, step: &Step, state: State, colour: bool) -> String {
-    let mut text = format!(
-        "{} / {} = {}",
-        job.key,
-        step.name,
-        paint(state, word(state), colour)
-    );
+    let mut text = format!("{} / {} = {}", job.key, step.name, paint(state, word(state), colour));
     if let Some(time) = between(step.started_at.as_option(), step.finished_at.as_option()) {
         text = format!("{text} ({})", human(time));
     }
     let detail = step_detail(step);
-    if detail.is_empty() {
-        text
-    } else {
-        format!("{text}: {detail}")
-    }
+    if detail.is_empty() { text } else { format!("{text}: {detail}") }
 }
 
 #[cfg(test)]
@@ -174,10 +149,7 @@ mod tests {
             step_line(&job, &step, State::Failure, false),
             "test (a) / Run tests = failure (3.0 s): exit code 101, forgiven by continue-on-error"
         );
-        assert_eq!(
-            job_line(&job, State::Queued, false),
-            "test (a) = queued: no runner has the label gpu"
-        );
+        assert_eq!(job_line(&job, State::Queued, false), "test (a) = queued: no runner has the label gpu");
         assert_eq!(
             job_line(&job, State::Running, false),
             "test (a) = running on built-in: no runner has the label gpu"
@@ -186,15 +158,7 @@ mod tests {
 
     #[test]
     fn the_first_line_has_address_and_id() {
-        let run = Run {
-            id: "019a".to_owned(),
-            number: 3,
-            file_name: "x.yml".to_owned(),
-            ..Default::default()
-        };
-        assert_eq!(
-            first_line(&run, "http://h/runs/019a"),
-            "http://h/runs/019a  run #3 of x.yml, id 019a"
-        );
+        let run = Run { id: "019a".to_owned(), number: 3, file_name: "x.yml".to_owned(), ..Default::default() };
+        assert_eq!(first_line(&run, "http://h/runs/019a"), "http://h/runs/019a  run #3 of x.yml, id 019a");
     }
 }

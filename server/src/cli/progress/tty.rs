@@ -32,12 +32,7 @@ impl Tty {
     /// Onto the terminal.
     pub fn new() -> Self {
         let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::stdout());
-        Self {
-            bars,
-            running: HashMap::new(),
-            waiting: HashMap::new(),
-            output: Output::stdout(),
-        }
+        Self { bars, running: HashMap::new(), waiting: HashMap::new(), output: Output::stdout() }
     }
 
     fn print(&self, text: &str) -> io::Result<()> {
@@ -50,11 +45,7 @@ impl Tty {
             self.bars.add(bar)
         });
         bar.set_prefix(sign(state));
-        let why = if job.message.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", job.message)
-        };
+        let why = if job.message.is_empty() { String::new() } else { format!(": {}", job.message) };
         bar.set_message(format!("{} {}{why}", job.key, word(state)));
     }
 }
@@ -69,22 +60,14 @@ impl Progress for Tty {
         match state {
             State::Queued | State::Held => self.wait(job, state),
             State::Unspecified | State::Pending => {}
-            State::Running
-            | State::Success
-            | State::Failure
-            | State::Cancelled
-            | State::Skipped => {
+            State::Running | State::Success | State::Failure | State::Cancelled | State::Skipped => {
                 if let Some(bar) = self.waiting.remove(&job.key) {
                     bar.finish_and_clear();
                     self.bars.remove(&bar);
                 }
                 // What became of the steps was told; a job that had none says it here.
                 if is_final(state) && job.steps.iter().all(|step| !step.started_at.is_set()) {
-                    let why = if job.message.is_empty() {
-                        String::new()
-                    } else {
-                        format!(": {}", job.message)
-                    };
+                    let why = if job.message.is_empty() { String::new() } else { format!(": {}", job.message) };
                     let text = format!("{} {} {}{why}", sign(state), job.key, word(state));
                     self.print(&paint(state, &text, self.output.colour()))?;
                 }
@@ -97,8 +80,7 @@ impl Progress for Tty {
         let key = (job.key.clone(), step.index);
         if state == State::Running {
             let bar = self.running.entry(key).or_insert_with(|| {
-                let bar = ProgressBar::new_spinner()
-                    .with_style(style("{spinner} {prefix}  {elapsed}  {wide_msg}"));
+                let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}  {elapsed}  {wide_msg}"));
                 let bar = self.bars.add(bar);
                 bar.enable_steady_tick(TICK);
                 bar
@@ -129,12 +111,8 @@ impl Progress for Tty {
     }
 
     fn lines(&mut self, place: &Place, data: &FollowData) -> io::Result<()> {
-        let last = lines_of(data)
-            .map(|line| clean(line.bytes, false))
-            .filter(|text| !text.trim().is_empty())
-            .last();
-        if let (Some(text), Some(bar)) = (last, self.running.get(&(place.job.clone(), place.index)))
-        {
+        let last = lines_of(data).map(|line| clean(line.bytes, false)).filter(|text| !text.trim().is_empty()).last();
+        if let (Some(text), Some(bar)) = (last, self.running.get(&(place.job.clone(), place.index))) {
             bar.set_message(text);
         }
         Ok(())
@@ -174,10 +152,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_right() {
-        for template in [
-            "{prefix} {wide_msg}",
-            "{spinner} {prefix}  {elapsed}  {wide_msg}",
-        ] {
+        for template in ["{prefix} {wide_msg}", "{spinner} {prefix}  {elapsed}  {wide_msg}"] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
