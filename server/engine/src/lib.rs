@@ -8,4 +8,6 @@ pub mod logs;
 pub mod pipelines;
 pub mod runners;
 pub mod scheduler;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;

@@ -1,0 +1,53 @@
+//! The SQLite store: the suites every store must pass, and what only this one promises.
+
+mod files;
+mod group_commit;
+mod power;
+mod queue_model;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use millrace_engine::testing::{run_store, runner_store, token_store};
+use millrace_store::sqlite::SqliteStore;
+use tempfile::TempDir;
+
+/// A folder for databases; they go away with it.
+struct Databases {
+    folder: TempDir,
+    made: AtomicU32,
+}
+
+impl Databases {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("makes a folder"), made: AtomicU32::new(0) }
+    }
+
+    /// The path of a database that is not there yet.
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(format!("{}/millrace.db", self.made.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.path()).await.expect("opens")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_a_run_store() {
+    let databases = Databases::new();
+    run_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_a_runner_store() {
+    let databases = Databases::new();
+    runner_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_a_token_store() {
+    let databases = Databases::new();
+    token_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
+}

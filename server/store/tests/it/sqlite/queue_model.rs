@@ -1,0 +1,1 @@
+//! The queue against a naive model.
