@@ -1,1 +1,23 @@
-//! empty
+//! The runner agent: polls a server for tasks, runs them on this machine and streams their logs. Knows nothing of
+//! SQL, of workflows in YAML, or of the server's code; the wire is all they share.
+
+mod api;
+mod backoff;
+mod config;
+mod data_folder;
+mod error;
+mod identity;
+mod job;
+mod logs;
+mod machine;
+mod platform;
+mod session;
+mod shutdown;
+mod slot;
+mod transport;
+
+pub use api::VERSION;
+pub use config::Config;
+pub use error::{Error, Exit};
+pub use session::run;
+pub use shutdown::Shutdown;
