@@ -3,11 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sources=(web proto buf.gen.yaml buf.yaml)
+sources=(web proto examples buf.gen.yaml buf.yaml)
 newer() {
     find "${sources[@]}" \
         \( -path web/node_modules -o -path web/dist -o -path web/src/gen -o -path web/test-results \
-        -o -path web/playwright-report -o -path web/tests \) -prune -o -type f -newer web/dist/index.html -print -quit
+        -o -path web/playwright-report -o -path web/e2e \) -prune -o -type f -newer web/dist/index.html -print -quit
 }
 if [ -f web/dist/index.html ] && [ -z "$(newer)" ]; then
     exit 0
