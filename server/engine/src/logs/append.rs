@@ -45,22 +45,22 @@ mod tests {
         let ended = LogHead { rows: 10, complete: true, ..LogHead::default() };
         // (head, index, len, no_more) -> (compare, skip, after_end, write, complete)
         for ((head, index, len, no_more), (compare, skip, after_end, write, complete)) in [
-            ((open, 10, 3, false), (0, 0, false, true, false)),   // the next rows
-            ((open, 10, 3, true), (0, 0, false, true, true)),     // the last rows
-            ((open, 8, 5, true), (2, 2, false, true, true)),      // overlap
-            ((open, 8, 2, false), (2, 2, false, false, false)),   // duplicate
-            ((open, 8, 2, true), (2, 2, false, true, true)),      // duplicate that brings the end
-            ((open, 3, 2, true), (2, 2, false, false, false)),    // old duplicate: its end is not the end
-            ((open, 11, 5, true), (0, 5, false, false, false)),   // gap
-            ((open, 10, 0, false), (0, 0, false, false, false)),  // nothing
-            ((open, 10, 0, true), (0, 0, false, true, true)),     // only the end
-            ((open, 9, 0, true), (0, 0, false, false, false)),    // an end that is not here
+            ((open, 10, 3, false), (0, 0, false, true, false)),  // the next rows
+            ((open, 10, 3, true), (0, 0, false, true, true)),    // the last rows
+            ((open, 8, 5, true), (2, 2, false, true, true)),     // overlap
+            ((open, 8, 2, false), (2, 2, false, false, false)),  // duplicate
+            ((open, 8, 2, true), (2, 2, false, true, true)),     // duplicate that brings the end
+            ((open, 3, 2, true), (2, 2, false, false, false)),   // old duplicate: its end is not the end
+            ((open, 11, 5, true), (0, 5, false, false, false)),  // gap
+            ((open, 10, 0, false), (0, 0, false, false, false)), // nothing
+            ((open, 10, 0, true), (0, 0, false, true, true)),    // only the end
+            ((open, 9, 0, true), (0, 0, false, false, false)),   // an end that is not here
             ((open, u64::MAX, 5, true), (0, 5, false, false, false)),
-            ((full, 4, 7, false), (2, 6, false, true, false)),    // rows 6 to 9 were dropped: nothing to compare with
+            ((full, 4, 7, false), (2, 6, false, true, false)), // rows 6 to 9 were dropped: nothing to compare with
             ((full, 7, 2, false), (0, 2, false, false, false)),
-            ((ended, 10, 1, false), (0, 0, true, true, false)),   // after the end
+            ((ended, 10, 1, false), (0, 0, true, true, false)), // after the end
             ((ended, 8, 3, true), (2, 2, true, true, false)),
-            ((ended, 10, 0, true), (0, 0, false, false, false)),  // the end again
+            ((ended, 10, 0, true), (0, 0, false, false, false)), // the end again
             ((ended, 8, 2, true), (2, 2, false, false, false)),
         ] {
             assert_eq!(

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind, ReadFrom, flags};
+use super::{
+    LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind, ReadFrom, flags,
+};
 
 /// Runs the suite; `open` makes an empty store.
 pub async fn run(open: impl Fn() -> Arc<dyn LogStore>) {
@@ -22,7 +24,8 @@ pub async fn run(open: impl Fn() -> Arc<dyn LogStore>) {
 /// Lines with a word each; `None` stands for a flag word of 0.
 fn append(at_lines: u64, lines: &[(&str, u64)]) -> LogAppend {
     let text: String = lines.iter().flat_map(|(line, _)| [line, "\n"]).collect();
-    let words: Vec<u8> = (0..).zip(lines).flat_map(|(time, (_, flags))| word(at_lines + time, *flags).to_le_bytes()).collect();
+    let words: Vec<u8> =
+        (0..).zip(lines).flat_map(|(time, (_, flags))| word(at_lines + time, *flags).to_le_bytes()).collect();
     LogAppend { at_lines, text: text.into(), words: words.into(), dropped_rows: 0, complete: false }
 }
 
@@ -55,14 +58,18 @@ async fn missing_logs(store: &dyn LogStore) {
 async fn appends_and_heads(store: &dyn LogStore) {
     let id = id("a");
     let error = MarkKind::Error.bits();
-    let head = store.append(&id, append(0, &[("one", 0), ("two", flags::STDERR), ("rest", flags::CONTINUATION)])).await.unwrap();
+    let head = store
+        .append(&id, append(0, &[("one", 0), ("two", flags::STDERR), ("rest", flags::CONTINUATION)]))
+        .await
+        .unwrap();
     let expected = LogHead { bytes: 13, lines: 3, rows: 2, ..LogHead::default() };
     assert_eq!(head, expected);
     assert_eq!(store.head(&id).await.unwrap(), expected);
     let mut second = append(3, &[("##[error]x", error), ("full", flags::ROOM)]);
     second.dropped_rows = 7;
     second.complete = true;
-    let expected = LogHead { bytes: 29, lines: 5, rows: 10, dropped_rows: 7, marks: 1, first_error_line: Some(3), complete: true };
+    let expected =
+        LogHead { bytes: 29, lines: 5, rows: 10, dropped_rows: 7, marks: 1, first_error_line: Some(3), complete: true };
     assert_eq!(store.append(&id, second).await.unwrap(), expected);
     assert_eq!(store.head(&id).await.unwrap(), expected);
     let empty = self::id("empty");
@@ -101,7 +108,9 @@ async fn reads_by_line_offset_and_row(store: &dyn LogStore) {
     }
     for offset in (0..30).chain([u64::MAX]).filter(|offset| !places.contains(offset)) {
         match store.read(&id, ReadFrom::Offset(offset), 1, 1).await {
-            Err(LogError::Invalid { field: "offset", message }) => assert!(message.contains(&offset.to_string()), "{message}"),
+            Err(LogError::Invalid { field: "offset", message }) => {
+                assert!(message.contains(&offset.to_string()), "{message}")
+            }
             other => panic!("offset {offset}: {other:?}"),
         }
     }
@@ -126,7 +135,9 @@ async fn read_limits(store: &dyn LogStore) {
         assert_eq!(lines.data, expected, "{max_lines} lines, {max_bytes} bytes from line {line}");
         assert_eq!(lines.lines() as usize, expected.matches('\n').count());
     }
-    for (offset, max, expected) in [(0, 3, "aaa"), (3, 4, "a\nbb"), (14, 9, "\n"), (15, 9, ""), (16, 9, ""), (u64::MAX, 9, ""), (2, 0, "")] {
+    for (offset, max, expected) in
+        [(0, 3, "aaa"), (3, 4, "a\nbb"), (14, 9, "\n"), (15, 9, ""), (16, 9, ""), (u64::MAX, 9, ""), (2, 0, "")]
+    {
         assert_eq!(store.read_bytes(&id, offset, max).await.unwrap(), expected);
     }
 }
@@ -170,9 +181,12 @@ async fn marks_up_to_the_limit(store: &dyn LogStore) {
     let kinds = [MarkKind::Group, MarkKind::Warning, MarkKind::Notice, MarkKind::EndGroup];
     let mut expected = Vec::new();
     for call in 0..25 {
-        let lines: Vec<(&str, u64)> = (0..1000).map(|line| ("x", if line % 2 == 0 { 0 } else { kinds[line / 2 % 4].bits() })).collect();
+        let lines: Vec<(&str, u64)> =
+            (0..1000).map(|line| ("x", if line % 2 == 0 { 0 } else { kinds[line / 2 % 4].bits() })).collect();
         store.append(&id, append(call * 1000, &lines)).await.unwrap();
-        expected.extend((1..1000).step_by(2).map(|line| LogMark { kind: kinds[line / 2 % 4], line: call * 1000 + line as u64 }));
+        expected.extend(
+            (1..1000).step_by(2).map(|line| LogMark { kind: kinds[line / 2 % 4], line: call * 1000 + line as u64 }),
+        );
     }
     let head = store.append(&id, append(25_000, &[("e", MarkKind::Error.bits())])).await.unwrap();
     assert_eq!((head.marks, head.first_error_line), (12_501, Some(25_000)));
@@ -184,7 +198,9 @@ async fn marks_up_to_the_limit(store: &dyn LogStore) {
 async fn long_logs_everywhere(store: &dyn LogStore) {
     let id = id("long");
     let texts: Vec<String> = (0..3000).map(|line| format!("line {line} {}", "x".repeat(line % 97))).collect();
-    let flags_of = |line: usize| if line % 5 == 4 { flags::CONTINUATION } else { 0 };
+    let flags_of = |line: usize| {
+        if line % 5 == 4 { flags::CONTINUATION } else { 0 }
+    };
     let mut at = 0;
     for size in [1, 255, 1, 255, 700, 3, 1500, 285] {
         let lines: Vec<(&str, u64)> = (at..at + size).map(|line| (texts[line].as_str(), flags_of(line))).collect();
@@ -221,7 +237,13 @@ async fn any_bytes(store: &dyn LogStore) {
     text.push(b'\n');
     let text = Bytes::from(text);
     let words: Vec<u8> = [word(0, 0), word(1, 0)].iter().flat_map(|word| word.to_le_bytes()).collect();
-    store.append(&id, LogAppend { at_lines: 0, text: text.clone(), words: words.into(), dropped_rows: 0, complete: false }).await.unwrap();
+    store
+        .append(
+            &id,
+            LogAppend { at_lines: 0, text: text.clone(), words: words.into(), dropped_rows: 0, complete: false },
+        )
+        .await
+        .unwrap();
     assert_eq!(all(store, &id, ReadFrom::Line(0)).await.data, text);
     assert_eq!(store.read(&id, ReadFrom::Line(1), 9, 1000).await.unwrap().data, text.slice(256..), "one line at least");
 }

@@ -59,7 +59,9 @@ impl HotLines {
     }
 
     fn forget_oldest(&mut self) -> bool {
-        let Some(lines) = self.recent.pop_front() else { return false };
+        let Some(lines) = self.recent.pop_front() else {
+            return false;
+        };
         let size = size_of_lines(&lines);
         self.bytes -= size;
         self.total.fetch_sub(size, Ordering::Relaxed);
@@ -109,7 +111,8 @@ mod tests {
         hot.push(lines(5, 100, "aa\nbb\n"));
         hot.push(lines(7, 106, "cc\n"));
         let read = |hot: &HotLines, line, offset, max| {
-            hot.read(LogPlace { line, offset }, max).map(|found| (String::from_utf8(found.data.to_vec()).unwrap(), found.words.len() / 8))
+            hot.read(LogPlace { line, offset }, max)
+                .map(|found| (String::from_utf8(found.data.to_vec()).unwrap(), found.words.len() / 8))
         };
         assert_eq!(read(&hot, 4, 98, 100), None);
         assert_eq!(read(&hot, 5, 100, 100), Some(("aa\nbb\n".into(), 2)));

@@ -60,7 +60,9 @@ mod tests {
         for good in ["a", "A.b_c-9", "..", &"x".repeat(200)] {
             assert_eq!(LogId::parse(good).unwrap().as_str(), good);
         }
-        for (bad, why) in [("", "0 bytes"), (&*"x".repeat(201), "201 bytes"), ("a/b", "'/'"), ("a\0", "'\\0'"), ("é", "'é'")] {
+        for (bad, why) in
+            [("", "0 bytes"), (&*"x".repeat(201), "201 bytes"), ("a/b", "'/'"), ("a\0", "'\\0'"), ("é", "'é'")]
+        {
             let error = LogId::parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("log_id") && error.contains(why), "{error}");
         }

@@ -85,9 +85,9 @@ impl LogStore for MemoryLogs {
 
     async fn marks(&self, id: &LogId) -> Result<Vec<LogMark>, LogError> {
         self.with(id, |log| {
-            let marks = (0..).zip(&log.words).filter_map(|(line, word)| {
-                Some(LogMark { kind: MarkKind::of_word(*word)?, line })
-            });
+            let marks = (0..)
+                .zip(&log.words)
+                .filter_map(|(line, word)| Some(LogMark { kind: MarkKind::of_word(*word)?, line }));
             Ok(marks.take(MARKS_MAX as usize).collect())
         })
     }

@@ -30,7 +30,7 @@ impl Default for LogLimits {
 }
 
 /// A log's size and marks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogStat {
     /// Size, lines, rows, whether it is complete, the first error.
     pub head: LogHead,
@@ -111,7 +111,13 @@ impl LogRoom {
     }
 
     /// Lines from `first` on: at most `max_lines` and `max_bytes`, one line at least if there is one. Past the end: none.
-    pub async fn read_lines(&self, id: &LogId, first: u64, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
+    pub async fn read_lines(
+        &self,
+        id: &LogId,
+        first: u64,
+        max_lines: u64,
+        max_bytes: usize,
+    ) -> Result<LogLines, LogError> {
         self.inner.store.read(id, ReadFrom::Line(first), max_lines, max_bytes).await
     }
 

@@ -49,14 +49,24 @@ pub struct LogTail {
 }
 
 impl LogTail {
-    pub(super) async fn open(room: Arc<Inner>, live: Arc<LiveLog>, start: Start, missing: Missing) -> Result<Self, LogError> {
+    pub(super) async fn open(
+        room: Arc<Inner>,
+        live: Arc<LiveLog>,
+        start: Start,
+        missing: Missing,
+    ) -> Result<Self, LogError> {
         let known = live.known.subscribe();
         let mut tail = Self { room, live, known, place: LogPlace::default(), head: LogHead::default() };
         match (tail.look().await?, start) {
-            (None, _) if missing == Missing::Refuse => return Err(LogError::NotFound(tail.live.id.clone())),
+            (None, _) if missing == Missing::Refuse => {
+                return Err(LogError::NotFound(tail.live.id.clone()));
+            }
             (None, Start::Offset(0) | Start::LastLines(_)) => {}
             (None, Start::Offset(offset)) => {
-                return Err(LogError::invalid("offset", format!("{offset} is past the end of the log, which is empty")));
+                return Err(LogError::invalid(
+                    "offset",
+                    format!("{offset} is past the end of the log, which is empty"),
+                ));
             }
             (Some(_), Start::Offset(offset)) => tail.place = tail.find(ReadFrom::Offset(offset)).await?,
             (Some(head), Start::LastLines(lines)) => {

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,6 +29,9 @@ const COMMITS_WAITING_MAX: usize = 4;
 const DIRTY_LOGS_MAX: usize = 8192;
 /// How long a commit waits for the checkpointer before it fails.
 const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How soon to try again to free a segment.
+const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// A change on its way.
 pub struct Job {
@@ -62,7 +65,8 @@ impl Committer {
             applier: to_applier,
         };
         let checkpointing = Checkpointing { root: root.into(), journal_folder: journal_folder.into(), slots };
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
+        let spawn =
+            |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
             spawn("log-commit", Box::new(move || committing.run(&incoming)))?,
             spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer)))?,
@@ -193,18 +197,36 @@ struct Checkpointing {
 
 impl Checkpointing {
     fn run(self, checkpoints: &Receiver<(usize, Dirty)>) {
-        while let Ok((slot, dirty)) = checkpoints.recv() {
-            let done = make_durable(&self.root, &dirty).and_then(|()| free_segment(&self.journal_folder, slot));
-            match done {
-                Ok(()) => self.slots.put_all([slot]),
-                Err(error) => {
-                    // What a failed sync lost can't be known. The journal has it: the next start writes it again.
-                    tracing::error!(%error, "log files could not be made durable; no log takes rows until a restart");
-                    self.slots.fail(log_error("making logs durable failed, restart the server", &error));
-                    return;
+        // All in them is durable, but that could not be written, for the disk is full.
+        let mut done = Vec::new();
+        loop {
+            let wait = if done.is_empty() { Duration::MAX } else { FREE_RETRY_WAIT };
+            match checkpoints.recv_timeout(wait) {
+                Ok((slot, dirty)) => {
+                    if let Err(error) = make_durable(&self.root, &dirty) {
+                        // What a failed sync lost can't be known. The journal has it: the next start writes it again.
+                        tracing::error!(%error, "log files could not be made durable; logs take no rows until a restart");
+                        self.slots.fail(log_error("making logs durable failed, restart the server", &error));
+                        return;
+                    }
+                    done.push(slot);
                 }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            done.retain(|slot| !self.free(*slot));
+        }
+    }
+
+    fn free(&self, slot: usize) -> bool {
+        match free_segment(&self.journal_folder, slot) {
+            Ok(()) => self.slots.put_all([slot]),
+            Err(error) => {
+                tracing::warn!(%error, "a segment of the log journal could not be freed, trying again");
+                return false;
             }
         }
+        true
     }
 }
 

@@ -136,7 +136,7 @@ impl LogFiles {
     /// Whether at least this much is in the text and the lines.
     pub fn holds(&self, head: &LogHead) -> io::Result<bool> {
         Ok(self.text.metadata()?.len() >= head.bytes
-            && self.lines.metadata()?.len() >= HEADER_BYTES + head.lines * 8)
+            && (head.lines == 0 || self.lines.metadata()?.len() >= HEADER_BYTES + head.lines * 8))
     }
 
     fn has_all_of(&self, head: &LogHead) -> io::Result<bool> {

@@ -48,8 +48,7 @@ pub fn numbers(head: &LogHead) -> [u64; 6] {
 
 /// A head of its six numbers.
 pub fn head_of(bytes: &[u8]) -> Option<LogHead> {
-    let [bytes, lines, rows, dropped_rows, marks, first_error_line] =
-        *bytes.as_chunks::<8>().0.first_chunk::<6>()?;
+    let [bytes, lines, rows, dropped_rows, marks, first_error_line] = *bytes.as_chunks::<8>().0.first_chunk::<6>()?;
     let number = u64::from_le_bytes;
     Some(LogHead {
         bytes: number(bytes),
@@ -69,7 +68,15 @@ mod tests {
     #[test]
     fn goes_there_and_back_and_notices_damage() {
         let id = LogId::parse(&"i".repeat(200)).unwrap();
-        let head = LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 4, marks: 5, first_error_line: Some(6), complete: true };
+        let head = LogHead {
+            bytes: 1,
+            lines: 2,
+            rows: 3,
+            dropped_rows: 4,
+            marks: 5,
+            first_error_line: Some(6),
+            complete: true,
+        };
         let mut bytes = encode(&id, &head);
         assert_eq!(bytes.len(), SIZE);
         assert_eq!(decode(&bytes), Some((id, head)));

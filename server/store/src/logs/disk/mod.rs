@@ -167,7 +167,9 @@ impl LogStore for DiskLogs {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LogError> + Send + 'static) -> Result<T, LogError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|fault| Err(LogError::Io(format!("reading a log failed: {fault}"))))

@@ -49,11 +49,12 @@ impl LogReader<'_> {
         }
         let bytes = self.files.marks().and_then(|file| read_up_to(file, 0, count * MARK_BYTES));
         let bytes = bytes.map_err(|error| self.failed(&error))?;
-        let marks = line_words(&bytes).map(|mark| Some(LogMark { kind: MarkKind::from_number(mark & 0xFF)?, line: mark >> 8 }));
-        marks.collect::<Option<Vec<_>>>().filter(|marks| marks.len() == count).ok_or_else(|| LogError::Corrupt {
-            id: self.files.id().clone(),
-            message: "its marks can't be read".into(),
-        })
+        let marks =
+            line_words(&bytes).map(|mark| Some(LogMark { kind: MarkKind::from_number(mark & 0xFF)?, line: mark >> 8 }));
+        marks
+            .collect::<Option<Vec<_>>>()
+            .filter(|marks| marks.len() == count)
+            .ok_or_else(|| LogError::Corrupt { id: self.files.id().clone(), message: "its marks can't be read".into() })
     }
 
     fn read_offset(&self, offset: u64, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn goes_there_and_back_and_notices_damage() {
-        let head = LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 1, marks: 5, first_error_line: None, complete: false };
+        let head =
+            LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 1, marks: 5, first_error_line: None, complete: false };
         let append = LogAppend {
             at_lines: 2,
             text: Bytes::from_static(b"x\ny\n"),
