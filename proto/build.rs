@@ -21,7 +21,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.open_file(file)?;
     }
     fs::write(&set, compiler.encode_file_descriptor_set())?;
+    // Log chunks go out as they were read: `Bytes` are not copied into the message.
+    let mut buffa = connectrpc_build::CodeGenConfig::default();
+    buffa.generate_json = true;
+    buffa.bytes_fields = vec![(".millrace.v1".into(), buffa_codegen::BytesRepr::Bytes)];
     connectrpc_build::Config::new()
+        .buffa_config(buffa)
         .descriptor_set(&set)
         .files(FILES)
         .include_file("_millrace.rs")
@@ -40,6 +45,9 @@ fn disambiguate_register(file: &PathBuf) -> Result<(), Box<dyn std::error::Error
     if !text.contains(from) {
         return Err("the generated code no longer calls `svc.register`; drop this step".into());
     }
-    fs::write(file, text.replace(from, "RunnerService::register(&*svc, ctx,"))?;
+    fs::write(
+        file,
+        text.replace(from, "RunnerService::register(&*svc, ctx,"),
+    )?;
     Ok(())
 }

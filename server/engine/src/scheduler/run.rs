@@ -199,7 +199,8 @@ impl Job {
         if let Some(stop) = self.stop {
             deadline = deadline.min(stop.at_ms + super::STOP_DEADLINE_MS);
         }
-        if let (Some(started), Some(timeout)) = (self.started_ms, self.timeout_ms) {
+        // A job that is stopping has got its word; its timeout asks for nothing more.
+        if let (None, Some(started), Some(timeout)) = (self.stop, self.started_ms, self.timeout_ms) {
             let over = started.saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX));
             deadline = deadline.min(over.saturating_add(super::TIMEOUT_SLACK_MS));
         }

@@ -1,0 +1,138 @@
+//! The composition root: opens the stores, wraps them, and hands out what the doors need. All wiring is here.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use connectrpc_health::StaticChecker;
+use millrace_engine::clock::{Clock, SystemClock};
+use millrace_engine::error::Error;
+use millrace_engine::logs::{LogLimits, LogRoom};
+use millrace_engine::runners::Runners;
+use millrace_engine::scheduler::{Run, Scheduler, TICK_MS};
+use millrace_store::logs::disk::{DiskLogs, DiskLogsOptions};
+use millrace_store::sqlite::SqliteStore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Caller, Gate, Tokens};
+use crate::metrics::Metrics;
+
+/// The database file below the data folder.
+pub const DATABASE_FILE: &str = "millrace.db";
+/// The logs below the data folder.
+const LOGS_FOLDER: &str = "logs";
+
+/// What a server process is made of.
+pub struct App {
+    /// Runs, jobs, tasks.
+    pub scheduler: Scheduler,
+    /// Who the runners are.
+    pub runners: Arc<Runners>,
+    /// The log room.
+    pub logs: Arc<LogRoom>,
+    /// Who calls.
+    pub gate: Arc<Gate>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Metrics,
+    store: SqliteStore,
+    health: OnceLock<Arc<StaticChecker>>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Opens everything below a data folder. `open`: anybody may do anything (only ever on loopback).
+    pub async fn open(data: &Path, database: &Path, open: bool) -> Result<Arc<Self>> {
+        std::fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = SqliteStore::open(database)
+            .await
+            .with_context(|| format!("cannot open the database {}", database.display()))?;
+        let folder = data.join(LOGS_FOLDER);
+        // It reads the journal of an earlier process: that blocks.
+        let disk = tokio::task::spawn_blocking(move || DiskLogs::open(&folder, DiskLogsOptions::default()))
+            .await?
+            .context("cannot open the logs")?;
+        let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
+        let runners = Arc::new(Runners::new(Arc::new(store.clone()), Arc::clone(&clock)));
+        let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
+        let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open });
+        let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock));
+        Ok(Arc::new(Self {
+            scheduler,
+            runners,
+            logs,
+            gate,
+            clock,
+            metrics: Metrics::new(),
+            store,
+            health: OnceLock::new(),
+            stop: CancellationToken::new(),
+        }))
+    }
+
+    /// Starts what runs by itself: the look at deadlines.
+    pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_millis(TICK_MS));
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = every.tick() => {}
+                    () = app.stop.cancelled() => return,
+                }
+                if let Err(error) = app.scheduler.tick().await {
+                    tracing::warn!(%error, "deadlines could not be looked at; trying again");
+                }
+            }
+        })
+    }
+
+    /// A run that this caller may see; what they may not see is not found.
+    pub async fn visible_run(&self, caller: &Caller, name: &str) -> Result<Run, Error> {
+        let run = self.scheduler.get(name).await?;
+        if caller.sees(&run.project) { Ok(run) } else { Err(Error::NotFound(format!("run {name}"))) }
+    }
+
+    /// Whether requests can be served.
+    pub async fn ready(&self) -> Result<(), Error> {
+        if self.stop.is_cancelled() {
+            return Err(Error::Unavailable("the server is stopping".into()));
+        }
+        self.store.ping().await
+    }
+
+    /// Keeps the health service, to tell it of the end.
+    pub fn set_health(&self, health: Arc<StaticChecker>) {
+        // Set once, while the router is built; a second router of the same app keeps the first.
+        let _ = self.health.set(health);
+    }
+
+    /// Begins the end: waiting calls are answered, streams end, no new work is given out.
+    pub fn begin_stop(&self) {
+        if let Some(health) = self.health.get() {
+            health.shutdown();
+        }
+        self.stop.cancel();
+        self.scheduler.wake_all();
+    }
+
+    /// Ends when the server begins to stop.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Closes the stores; the last thing.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}

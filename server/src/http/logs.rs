@@ -1,0 +1,226 @@
+//! Logs as plain text: `GET /logs/{id}/raw`, with Range; `?follow=1` for a live tail, `?download=1` for a file.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use futures::{Stream, stream};
+use millrace_engine::error::Error;
+use millrace_engine::logs::{LogTail, Start, TailEvent};
+use serde::Deserialize;
+
+use super::health::denied;
+use crate::app::App;
+use crate::auth::{Caller, Role};
+use crate::rpc::follow::{Follow, Followed};
+use crate::rpc::status::status;
+
+/// How much of a log is read at once, in bytes.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The routes.
+pub fn routes(app: Arc<App>) -> Router {
+    Router::new().route("/logs/{id}/raw", get(raw)).with_state(app)
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    /// A live tail: goes on until the log is complete.
+    #[serde(default)]
+    follow: Option<String>,
+    /// As a file to keep.
+    #[serde(default)]
+    download: Option<String>,
+    /// Begin at the last so many lines.
+    tail: Option<u64>,
+}
+
+async fn raw(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denial) = caller.may(Role::Read) {
+        return denied(denial);
+    }
+    match answer(&app, &caller, &id, &wanted, &headers).await {
+        Ok(response) => response,
+        Err(error) => refusal(error),
+    }
+}
+
+/// The whole log as a file, for the REST route.
+pub async fn download(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Response, Error> {
+    let wanted = Wanted { follow: None, download: Some("1".into()), tail: None };
+    answer(app, caller, id, &wanted, &HeaderMap::new()).await
+}
+
+/// An engine error on a plain HTTP route: the protocol's HTTP status and the message.
+pub fn refusal(error: Error) -> Response {
+    let error = status(error);
+    (error.http_status(), format!("{}\n", error.message.as_deref().unwrap_or_default())).into_response()
+}
+
+async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    wanted: &Wanted,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let follow = Follow::of(app, caller, id).await?;
+    let mut response = if is_set(wanted.follow.as_ref()) {
+        let start = wanted.tail.map_or(Start::Offset(0), Start::LastLines);
+        let tail = follow.tail(start).await?;
+        Body::from_stream(live(Arc::clone(app), follow, tail)).into_response()
+    } else {
+        stored(app, follow, wanted.tail, headers).await?
+    };
+    let set = response.headers_mut();
+    set.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if is_set(wanted.download.as_ref())
+        && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.log\""))
+    {
+        set.insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+/// `?x`, `?x=1`, `?x=true`.
+fn is_set(value: Option<&String>) -> bool {
+    value.is_some_and(|value| !matches!(value.as_str(), "0" | "false"))
+}
+
+/// What is there now, or the range of it that was asked for.
+async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
+    let head = follow.stat().await?.head;
+    let length = head.bytes;
+    let (status, from, to) = match (tail, range(headers, length)) {
+        (Some(lines), _) if length > 0 => {
+            let first = app.logs.last_lines(&follow.id, lines, 0).await?.place.offset;
+            (StatusCode::OK, first, length)
+        }
+        (_, Range::Whole) | (Some(_), _) => (StatusCode::OK, 0, length),
+        (_, Range::Part(from, to)) => (StatusCode::PARTIAL_CONTENT, from, to),
+        (_, Range::Outside) => {
+            let range = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
+        }
+    };
+    let mut response = Body::from_stream(bytes(Arc::clone(app), follow, from, to)).into_response();
+    *response.status_mut() = status;
+    let set = response.headers_mut();
+    set.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    set.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
+    let cache = if head.complete { "private, max-age=86400" } else { "no-store" };
+    set.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(value) = HeaderValue::from_str(&format!("bytes {from}-{}/{length}", to - 1))
+    {
+        set.insert(header::CONTENT_RANGE, value);
+    }
+    Ok(response)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    Whole,
+    /// From, and up to but not including.
+    Part(u64, u64),
+    Outside,
+}
+
+/// One range of bytes. Several, or what is no range, mean the whole: RFC 9110 lets a server ignore them.
+fn range(headers: &HeaderMap, length: u64) -> Range {
+    let Some(spec) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes=")) else {
+        return Range::Whole;
+    };
+    let Some((from, to)) = spec.split_once('-').filter(|_| !spec.contains(',')) else { return Range::Whole };
+    let (from, to) = match (from.trim().parse::<u64>(), to.trim().parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => (from, to.saturating_add(1).min(length)),
+        (Ok(from), Err(_)) if to.trim().is_empty() => (from, length),
+        (Err(_), Ok(last)) if from.trim().is_empty() && last > 0 => (length.saturating_sub(last), length),
+        (Err(_), Ok(_)) if from.trim().is_empty() => return Range::Outside,
+        _ => return Range::Whole,
+    };
+    if from >= length { Range::Outside } else { Range::Part(from, to) }
+}
+
+fn bytes(
+    app: Arc<App>,
+    follow: Follow,
+    from: u64,
+    to: u64,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
+    stream::try_unfold((app, follow, from), move |(app, follow, at)| async move {
+        if at >= to {
+            return Ok(None);
+        }
+        let most = usize::try_from(to - at).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let chunk = app.logs.read_bytes(&follow.id, at, most).await?;
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        let next = at + chunk.len() as u64;
+        Ok(Some((chunk, (app, follow, next))))
+    })
+}
+
+/// Lines as they come. The end of the log, of the server, or a fault ends the text.
+fn live(
+    app: Arc<App>,
+    follow: Follow,
+    tail: LogTail,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    stream::unfold((app, follow, tail), |(app, follow, mut tail)| async move {
+        loop {
+            let next = tokio::select! {
+                next = follow.next(&mut tail) => next,
+                () = app.stopping() => return None,
+            };
+            match next {
+                Ok(Followed::Event(TailEvent::Data(lines))) => return Some((Ok(lines.data), (app, follow, tail))),
+                Ok(Followed::Quiet) => {}
+                Ok(Followed::Event(TailEvent::End(_))) => return None,
+                Err(error) => {
+                    tracing::warn!(log = follow.id.as_str(), %error, "a tail ended");
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_rfc_9110() {
+        let cases = [
+            ("bytes=0-0", Range::Part(0, 1)),
+            ("bytes=5-", Range::Part(5, 10)),
+            ("bytes=-3", Range::Part(7, 10)),
+            ("bytes=-30", Range::Part(0, 10)),
+            ("bytes=2-99", Range::Part(2, 10)),
+            ("bytes=10-", Range::Outside),
+            ("bytes=-0", Range::Outside),
+            ("bytes=3-2", Range::Whole),
+            ("bytes=0-1,3-4", Range::Whole),
+            ("lines=0-1", Range::Whole),
+            ("bytes=x-y", Range::Whole),
+        ];
+        for (text, wanted) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_static(text));
+            assert_eq!(range(&headers, 10), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The REST routes beside the services: `POST /api/v1/pipeline/{state,action,logs,manual,skip,cancel,terminate,stage,
+//! validate,download}` with JSON bodies. Each parses, calls what the services call, and answers JSON.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use millrace_engine::error::Error;
+use millrace_engine::logs::LogId;
+use millrace_engine::scheduler::{Job, Run, Stop};
+use millrace_proto::millrace::v1 as api;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::health::denied;
+use super::logs::{self, refusal};
+use crate::app::App;
+use crate::auth::{Caller, Role};
+use crate::rpc::follow::Follow;
+use crate::rpc::{convert, pipeline};
+
+/// The largest body, in bytes: a workflow file as JSON.
+const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// The most rows of one answer.
+const ROWS_MAX: u64 = 10_000;
+/// The most bytes of rows of one answer.
+const ROWS_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The routes, below the prefix.
+pub fn routes(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/state", post(state))
+        .route("/action", post(action))
+        .route("/logs", post(rows))
+        .route("/download", post(download))
+        .route("/manual", post(manual))
+        .route("/validate", post(validate))
+        .route("/skip", post(skip))
+        .route("/cancel", post(cancel))
+        .route("/terminate", post(terminate))
+        .route("/stage", post(stage))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .with_state(app)
+}
+
+/// What these routes are asked about: a run, and in it a job by its address or key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Address {
+    /// The run's id or number.
+    #[serde(alias = "run_id", alias = "txUuid", alias = "runId")]
+    tx_uuid: String,
+    #[serde(alias = "stageIdx")]
+    stage_idx: u32,
+    #[serde(alias = "stepRowIdx")]
+    step_row_idx: u32,
+    #[serde(alias = "stepIdx")]
+    step_idx: u32,
+    #[serde(alias = "actionIdx")]
+    action_idx: u32,
+    /// The first row.
+    index: u64,
+    /// The job, instead of its address.
+    #[serde(alias = "jobKey")]
+    job_key: String,
+}
+
+impl Address {
+    fn job<'a>(&self, run: &'a Run) -> Result<&'a Job, Error> {
+        let found = run.jobs.iter().find(|job| {
+            if self.job_key.is_empty() {
+                job.stage == self.stage_idx && job.row == self.step_row_idx && self.step_idx == 0
+            } else {
+                job.key == self.job_key
+            }
+        });
+        found.ok_or_else(|| {
+            Error::NotFound(format!("job at stage {}, row {} of run {}", self.stage_idx, self.step_row_idx, run.id))
+        })
+    }
+
+    /// The log of the action; None while it has not begun.
+    fn log(&self, run: &Run) -> Result<Option<String>, Error> {
+        let job = self.job(run)?;
+        let index = self.action_idx as usize;
+        if index >= job.steps.len() {
+            return Err(Error::invalid(
+                "action_idx",
+                format!("{index} is not below {}, the job's number of actions", job.steps.len()),
+            ));
+        }
+        Ok(job.log_id(&run.id, index))
+    }
+}
+
+type Answer = Result<Response, Response>;
+
+async fn state(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (_, run) = addressed(&app, &caller, Role::Read, &body).await?;
+    Ok(shown(&run))
+}
+
+async fn action(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
+    let job = convert::job(&run, address.job(&run).map_err(refusal)?);
+    let Some(step) = job.steps.get(address.action_idx as usize) else {
+        return Err(refusal(Error::invalid(
+            "action_idx",
+            format!("{} is not below {}", address.action_idx, job.steps.len()),
+        )));
+    };
+    Ok(Json(json!({ "action": step, "jobKey": job.key, "jobState": job.state })).into_response())
+}
+
+async fn rows(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
+    rows_of(&app, &caller, &address, &run).await.map_err(refusal)
+}
+
+async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) -> Result<Response, Error> {
+    let Some(id) = address.log(run)? else {
+        return Ok(Json(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": false })).into_response());
+    };
+    let head = Follow::of(app, caller, &id).await?.stat().await?.head;
+    if head.lines == 0 {
+        return Ok(Json(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": head.complete })).into_response());
+    }
+    let lines =
+        app.logs.read_lines(&LogId::parse(&id)?, address.index.min(head.lines), ROWS_MAX, ROWS_MAX_BYTES).await?;
+    let text = String::from_utf8_lossy(&lines.data);
+    let rows: Vec<&str> = text.split_terminator('\n').collect();
+    let next = lines.end().line;
+    let complete = head.complete && next >= head.lines;
+    Ok(Json(json!({ "logId": id, "index": lines.place.line, "rows": rows, "nextIndex": next, "complete": complete }))
+        .into_response())
+}
+
+async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
+    let id = address.log(&run).map_err(refusal)?;
+    let id = id.ok_or_else(|| refusal(Error::Precondition("the action has not begun: it has no log yet".into())))?;
+    logs::download(&app, &caller, &id).await.map_err(refusal)
+}
+
+async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    allowed(&caller, Role::Run)?;
+    let request: api::RunRequest = parse(&body)?;
+    let run = pipeline::start(&app, &caller, request).await.map_err(refusal)?;
+    Ok(shown(&run))
+}
+
+async fn validate(Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    allowed(&caller, Role::Read)?;
+    let request: api::ValidateRequest = parse(&body)?;
+    Ok(Json(pipeline::validate(&request.workflow, &request.file_name)).into_response())
+}
+
+async fn skip(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
+    let key = address.job(&run).map_err(refusal)?.key.clone();
+    Ok(shown(&app.scheduler.skip(&run.id, &key).await.map_err(refusal)?))
+}
+
+async fn cancel(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
+    Ok(shown(&app.scheduler.stop(&run.id, Stop::Cancel).await.map_err(refusal)?))
+}
+
+async fn terminate(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
+    Ok(shown(&app.scheduler.stop(&run.id, Stop::Terminate).await.map_err(refusal)?))
+}
+
+async fn stage(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
+    Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await.map_err(refusal)?))
+}
+
+/// The run a body names, if the caller may do this to it.
+async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Bytes) -> Result<(Address, Run), Response> {
+    allowed(caller, role)?;
+    let address: Address = parse(body)?;
+    let run = app.visible_run(caller, &address.tx_uuid).await.map_err(refusal)?;
+    Ok((address, run))
+}
+
+fn allowed(caller: &Caller, role: Role) -> Result<(), Response> {
+    caller.may(role).map_err(denied)
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| {
+        (StatusCode::BAD_REQUEST, format!("the body is not the JSON this route takes: {error}\n")).into_response()
+    })
+}
+
+fn shown(run: &Run) -> Response {
+    let value: Value = serde_json::to_value(convert::run(run)).unwrap_or_default();
+    Json(json!({ "run": value })).into_response()
+}

@@ -1,0 +1,335 @@
+//! `pkg.proto.runner.v1.RunnerService`: the runner protocol's server side.
+
+#![allow(refining_impl_trait)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use millrace_engine::error::Error;
+use millrace_engine::logs::{LogId, Row};
+use millrace_engine::runners::{Declaration, Registration, Runner};
+use millrace_engine::scheduler::{Fetched, Report, State, StepReport, Stop};
+use millrace_proto::runner_v1 as wire;
+
+use super::status::status;
+use crate::app::App;
+use crate::auth::{Caller, Role};
+
+/// The longest summary of a step, in bytes.
+const SUMMARY_MAX_BYTES: usize = 1024 * 1024;
+/// The longest output of a job, in bytes.
+const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
+/// The longest request id, in bytes.
+const REQUEST_ID_MAX_BYTES: usize = 200;
+
+/// The service.
+pub struct AgentService {
+    app: Arc<App>,
+}
+
+impl AgentService {
+    /// Over an app.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// The runner that calls: by the token in the message, or by the one in the headers.
+    async fn runner(&self, ctx: &RequestContext, token: &str) -> Result<Runner, ConnectError> {
+        match self.caller(ctx, token).await? {
+            Caller::Runner(runner) => Ok(*runner),
+            Caller::Anonymous | Caller::Open => Err(ConnectError::unauthenticated(
+                "token: a runner token is needed (register first); send it in the message or as \"Authorization: Bearer\"",
+            )),
+            caller => {
+                caller.may(Role::Runner)?;
+                Err(ConnectError::permission_denied("token: this call is for runners; the token given is an API token"))
+            }
+        }
+    }
+
+    async fn caller(&self, ctx: &RequestContext, token: &str) -> Result<Caller, ConnectError> {
+        let caller = if token.is_empty() { Caller::of(ctx) } else { self.app.gate.by_token(token).await };
+        match caller {
+            Caller::Refused(why) => Err(ConnectError::unauthenticated(why)),
+            caller => Ok(caller),
+        }
+    }
+
+    /// The uuid of the runner that reports, or None for an administrator on an open server, who may speak for any.
+    async fn reporter(&self, ctx: &RequestContext, token: &str) -> Result<Option<Runner>, ConnectError> {
+        match self.caller(ctx, token).await? {
+            Caller::Runner(runner) => Ok(Some(*runner)),
+            Caller::Open => Ok(None),
+            caller => {
+                caller.may(Role::Runner)?;
+                Err(ConnectError::permission_denied("token: this call is for runners; the token given is an API token"))
+            }
+        }
+    }
+
+    async fn fetch(&self, runner: &Runner, request: &wire::FetchTaskRequest) -> Result<wire::FetchTaskResponse, Error> {
+        if request.request_id.len() > REQUEST_ID_MAX_BYTES {
+            return Err(Error::invalid("request_id", format!("is longer than {REQUEST_ID_MAX_BYTES} bytes")));
+        }
+        self.app.runners.seen(&runner.uuid).await?;
+        if runner.draining || request.draining {
+            return Ok(nothing("the runner is draining"));
+        }
+        let labels = if request.labels.is_empty() { &runner.labels } else { &request.labels };
+        let wait_ms = if request.wait_ms == 0 { i64::MAX } else { i64::from(request.wait_ms) };
+        let fetched = tokio::select! {
+            fetched = self.app.scheduler.fetch(runner, labels, &request.request_id, wait_ms) => fetched?,
+            () = self.app.stopping() => return Ok(nothing("the server is stopping; ask again")),
+        };
+        Ok(fetched.map_or_else(|| nothing("no task"), answer))
+    }
+}
+
+impl wire::RunnerService for AgentService {
+    async fn ping(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, wire::PingRequest>,
+    ) -> ServiceResult<wire::PingResponse> {
+        Response::ok(wire::PingResponse { data: request.data.to_owned(), ..Default::default() })
+    }
+
+    async fn register(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::RegisterRequest>,
+    ) -> ServiceResult<wire::RegisterResponse> {
+        let request = request.to_owned_message();
+        let mut token = request.token;
+        if token.is_empty() {
+            match Caller::of(&ctx) {
+                // On a server that is open on loopback no token is needed.
+                Caller::Open => {
+                    (token, _) = self.app.runners.create_registration_token(false, 60_000).await.map_err(status)?
+                }
+                _ => {
+                    return Err(ConnectError::unauthenticated(
+                        "token: is empty; make one with `millrace token create --role runner`",
+                    ));
+                }
+            }
+        }
+        let registration = Registration {
+            token,
+            name: request.name,
+            version: request.version,
+            labels: request.labels,
+            ephemeral: request.ephemeral,
+            slots: request.slots,
+        };
+        let (runner, token) = self.app.runners.register(registration).await.map_err(status)?;
+        let runner = wire::RunnerResponse { token, ..shown(&runner) };
+        Response::ok(wire::RegisterResponse { runner: runner.into(), ..Default::default() })
+    }
+
+    async fn declare(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::DeclareRequest>,
+    ) -> ServiceResult<wire::DeclareResponse> {
+        let runner = self.runner(&ctx, request.token).await?;
+        if !request.uuid.is_empty() && request.uuid != runner.uuid {
+            return Err(ConnectError::permission_denied("uuid: is not the one of the runner with this token"));
+        }
+        let request = request.to_owned_message();
+        let declaration = Declaration {
+            version: request.version,
+            labels: request.labels,
+            os: request.os,
+            arch: request.arch,
+            slots: request.slots,
+        };
+        let runner = self.app.runners.declare(&runner, declaration).await.map_err(status)?;
+        Response::ok(wire::DeclareResponse { runner: shown(&runner).into(), ..Default::default() })
+    }
+
+    async fn fetch_task(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::FetchTaskRequest>,
+    ) -> ServiceResult<wire::FetchTaskResponse> {
+        let runner = self.runner(&ctx, request.token).await?;
+        Response::ok(self.fetch(&runner, &request.to_owned_message()).await.map_err(status)?)
+    }
+
+    async fn update_task(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::UpdateTaskRequest>,
+    ) -> ServiceResult<wire::UpdateTaskResponse> {
+        let runner = self.reporter(&ctx, request.token).await?;
+        let request = request.to_owned_message();
+        let do_next = request.do_next;
+        let tx_uuid = request.tx_uuid.clone();
+        let report = report(request, runner.as_ref()).map_err(status)?;
+        if let Some(runner) = &runner {
+            self.app.runners.seen(&runner.uuid).await.map_err(status)?;
+        }
+        let updated = self.app.scheduler.update(&tx_uuid, report).await.map_err(status)?;
+        if let Some(runner) = runner.as_ref().filter(|runner| runner.ephemeral && updated.ended) {
+            self.app.runners.remove(&runner.uuid).await.map_err(status)?;
+        }
+        let next = match &runner {
+            Some(runner) if do_next && !runner.ephemeral => {
+                let at_once = wire::FetchTaskRequest { wait_ms: 1, ..Default::default() };
+                Some(self.fetch(runner, &at_once).await.map_err(status)?)
+            }
+            _ => None,
+        };
+        let pipeline_state = if updated.stop.is_some() { State::Cancelled } else { updated.run };
+        Response::ok(wire::UpdateTaskResponse {
+            pipeline_state: pipeline_state.word().to_owned(),
+            step_state: updated.job.word().to_owned(),
+            success: true,
+            terminate: updated.stop == Some(Stop::Terminate),
+            next: next.into(),
+            ..Default::default()
+        })
+    }
+
+    async fn update_log(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::UpdateLogRequest>,
+    ) -> ServiceResult<wire::UpdateLogResponse> {
+        let runner = self.reporter(&ctx, request.token).await?;
+        let ack_index = append(&self.app, request.to_owned_message(), runner.as_ref()).await.map_err(status)?;
+        Response::ok(wire::UpdateLogResponse { ack_index: ack_index as i64, ..Default::default() })
+    }
+}
+
+/// Stores rows of an action's log for who holds the job.
+async fn append(app: &App, request: wire::UpdateLogRequest, runner: Option<&Runner>) -> Result<u64, Error> {
+    let index =
+        u64::try_from(request.index).map_err(|_| Error::invalid("index", format!("{} is below 0", request.index)))?;
+    if !request.times.is_empty() && request.times.len() != request.rows.len() {
+        let message = format!("has {} entries for {} rows: as many, or none", request.times.len(), request.rows.len());
+        return Err(Error::invalid("times", message));
+    }
+    check_step(request.step_idx)?;
+    let owner = Report {
+        stage: request.stage_idx,
+        row: request.step_row_idx,
+        runner_uuid: runner.map(|runner| runner.uuid.clone()),
+        epoch: (request.epoch != 0).then_some(request.epoch),
+        ..Default::default()
+    };
+    let job = app.scheduler.owned_job(&request.tx_uuid, &owner).await?;
+    let action = request.action_idx as usize;
+    if action >= job.steps.len() {
+        return Err(Error::invalid(
+            "action_idx",
+            format!("{action} is not below {}, the job's number of actions", job.steps.len()),
+        ));
+    }
+    let id = job.log_id(&request.tx_uuid, action).ok_or_else(|| Error::Precondition("the job has not begun".into()))?;
+    let id = LogId::parse(&id)?;
+    let mut batch = app.logs.batch();
+    let now_ms = app.clock.now_ms();
+    for (place, text) in request.rows.iter().enumerate() {
+        let stderr = request.stderr_bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1);
+        let time_ms = request.times.get(place).copied().unwrap_or(now_ms);
+        batch.push(Row { time_ms, stderr, text: text.as_bytes() })?;
+    }
+    app.metrics.log_rows(&request.rows);
+    Ok(app.logs.append(&id, index, batch, request.no_more).await?)
+}
+
+/// What an update says, checked.
+fn report(request: wire::UpdateTaskRequest, runner: Option<&Runner>) -> Result<Report, Error> {
+    check_step(request.step_idx)?;
+    let outputs = outputs(&request.outputs)?;
+    let state = request.state.into_option().unwrap_or_default();
+    let steps = state.actions.into_iter().map(step_report).collect::<Result<_, _>>()?;
+    Ok(Report {
+        stage: request.stage_idx,
+        row: request.step_row_idx,
+        runner_uuid: runner.map(|runner| runner.uuid.clone()),
+        epoch: (request.epoch != 0).then_some(request.epoch),
+        state: parse_state("state.state", &state.state)?,
+        message: state.message,
+        steps,
+        outputs,
+        lease_expires_ms: 0,
+    })
+}
+
+fn step_report(action: wire::ActionState) -> Result<StepReport, Error> {
+    if action.summary.len() > SUMMARY_MAX_BYTES {
+        return Err(Error::invalid("state.actions.summary", format!("is longer than {SUMMARY_MAX_BYTES} bytes")));
+    }
+    Ok(StepReport {
+        index: action.index,
+        state: parse_state("state.actions.state", &action.state)?,
+        started_ms: action.start_time,
+        finished_ms: action.end_time,
+        exit_code: action.exit_code,
+        message: action.message,
+        forgiven: action.forgiven,
+        summary: action.summary,
+    })
+}
+
+/// A state's word. Agents in the field use several words for some; nothing at all is a heartbeat.
+fn parse_state(field: &'static str, word: &str) -> Result<Option<State>, Error> {
+    Ok(Some(match word.to_ascii_lowercase().as_str() {
+        "" | "idle" => return Ok(None),
+        "queued" | "pending" | "waiting" => State::Queued,
+        "running" | "active" | "started" | "in_progress" => State::Running,
+        "success" | "succeeded" | "ok" | "passed" | "done" | "completed" | "finished" => State::Success,
+        "failure" | "failed" | "error" => State::Failure,
+        "cancelled" | "canceled" | "aborted" | "terminated" | "timed_out" => State::Cancelled,
+        "skipped" => State::Skipped,
+        other => {
+            let message = format!("{other:?} is not one of queued, running, success, failure, cancelled, skipped");
+            return Err(Error::invalid(field, message));
+        }
+    }))
+}
+
+/// The outputs of a job: a JSON object of strings; other scalars are taken as they print.
+fn outputs(json: &str) -> Result<BTreeMap<String, String>, Error> {
+    if json.trim().is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    if json.len() > OUTPUT_MAX_BYTES {
+        return Err(Error::invalid("outputs", format!("are longer than {OUTPUT_MAX_BYTES} bytes")));
+    }
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)
+        .map_err(|error| Error::invalid("outputs", format!("is not a JSON object: {error}")))?;
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(object.into_iter().map(|(name, value)| (name, text(value))).collect())
+}
+
+/// A job is one step: rows have no second one yet.
+fn check_step(step_idx: u32) -> Result<(), Error> {
+    if step_idx == 0 { Ok(()) } else { Err(Error::Denied(format!("step_idx: the row has no step {step_idx}"))) }
+}
+
+fn answer(fetched: Fetched) -> wire::FetchTaskResponse {
+    wire::FetchTaskResponse { success: true, content: fetched.content, clean: fetched.clean, ..Default::default() }
+}
+
+fn nothing(why: &str) -> wire::FetchTaskResponse {
+    wire::FetchTaskResponse { message: why.to_owned(), ..Default::default() }
+}
+
+fn shown(runner: &Runner) -> wire::RunnerResponse {
+    wire::RunnerResponse {
+        id: runner.id,
+        uuid: runner.uuid.clone(),
+        name: runner.name.clone(),
+        version: runner.version.clone(),
+        labels: runner.labels.clone(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,91 @@
+//! A reader's way to a log: whether they may see it, and how long a tail waits for it. Shared by `LogService.Follow` and
+//! the plain-text route, so that both say the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_engine::error::{Error, Result};
+use millrace_engine::logs::{LogError, LogId, LogStat, LogTail, Missing, Start, TailEvent};
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::auth::Caller;
+
+/// How often a quiet tail says that it lives, in milliseconds.
+const FOLLOW_HEARTBEAT_MS: u64 = 10_000;
+/// How long after a job's end its logs may still grow; then a reader ends them, in milliseconds.
+const LOG_LINGER_MS: i64 = 60_000;
+
+/// A log that a caller may read.
+pub struct Follow {
+    app: Arc<App>,
+    /// The log.
+    pub id: LogId,
+}
+
+/// What a followed log brings.
+pub enum Followed {
+    /// Lines, or the end.
+    Event(TailEvent),
+    /// Nothing new for a while.
+    Quiet,
+}
+
+impl Follow {
+    /// The log, if this caller may see its run. What they may not see is not found.
+    pub async fn of(app: &Arc<App>, caller: &Caller, log_id: &str) -> Result<Self> {
+        let id = LogId::parse(log_id)?;
+        let run = log_id.split('.').next().unwrap_or_default();
+        app.visible_run(caller, run).await.map_err(|error| match error {
+            Error::NotFound(_) => Error::NotFound(format!("log {id}")),
+            other => other,
+        })?;
+        Ok(Self { app: Arc::clone(app), id })
+    }
+
+    /// Its size and marks; empty while its step has not printed anything.
+    pub async fn stat(&self) -> Result<LogStat> {
+        match self.app.logs.stat(&self.id).await {
+            Err(LogError::NotFound(_)) if self.may_come().await? => Ok(LogStat::default()),
+            other => Ok(other?),
+        }
+    }
+
+    /// A tail; it waits for a log that may still come.
+    pub async fn tail(&self, start: Start) -> Result<LogTail> {
+        let missing = if self.may_come().await? { Missing::Wait } else { Missing::Refuse };
+        Ok(self.app.logs.tail(&self.id, start, missing).await?)
+    }
+
+    /// The next thing of a tail, or `Quiet` after a while.
+    pub async fn next(&self, tail: &mut LogTail) -> Result<Followed> {
+        match timeout(Duration::from_millis(FOLLOW_HEARTBEAT_MS), tail.next()).await {
+            Ok(event) => Ok(Followed::Event(event?)),
+            Err(_) => {
+                self.end_if_abandoned().await?;
+                Ok(Followed::Quiet)
+            }
+        }
+    }
+
+    /// An agent may have forgotten to end its log: long after its job's end, nothing comes any more.
+    async fn end_if_abandoned(&self) -> Result<()> {
+        let finished = self.job().await?.and_then(|job| job.finished_ms.filter(|_| job.state.is_final()));
+        if finished.is_some_and(|finished| self.app.clock.now_ms() - finished > LOG_LINGER_MS) {
+            self.app.logs.close(&self.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn may_come(&self) -> Result<bool> {
+        Ok(self.job().await?.is_some_and(|job| !job.state.is_final()))
+    }
+
+    /// The job the log is of: its id says which (see `scheduler::log_id`).
+    async fn job(&self) -> Result<Option<millrace_engine::scheduler::Job>> {
+        let mut parts = self.id.as_str().split('.');
+        let (Some(run), Some(stage), Some(row)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
+        let (Ok(stage), Ok(row)) = (stage.parse(), row.parse()) else { return Ok(None) };
+        self.app.scheduler.job_at(run, stage, row).await
+    }
+}

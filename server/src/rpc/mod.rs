@@ -1,0 +1,55 @@
+//! One thin file a service: parse, call the engine once, map the answer. `status` alone knows codes.
+
+mod agent;
+pub mod convert;
+pub mod follow;
+mod log;
+pub mod pipeline;
+mod runner;
+pub mod status;
+
+use std::sync::Arc;
+
+use connectrpc::{Limits, Router};
+use millrace_proto::{FILE_DESCRIPTOR_SET, millrace::v1 as api, runner_v1};
+
+use crate::app::App;
+
+pub use agent::AgentService;
+pub use log::LogDoor;
+pub use pipeline::PipelineDoor;
+pub use runner::RunnerDoor;
+
+/// The largest request message of a service, in bytes, where no route says otherwise.
+pub const MESSAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The largest request of a call that carries a workflow file, in bytes: the file, its inputs, and JSON around it.
+const WORKFLOW_MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// All Connect services, with health and reflection.
+pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
+    let mut router = Router::new();
+    router = runner_v1::RunnerServiceExt::register(Arc::new(AgentService::new(Arc::clone(app))), router);
+    router = router
+        .add_service::<PipelineDoor, _>(Arc::new(PipelineDoor::new(Arc::clone(app))))
+        .add_service::<LogDoor, _>(Arc::new(LogDoor::new(Arc::clone(app))));
+    router = api::RunnerServiceExt::register(Arc::new(RunnerDoor::new(Arc::clone(app))), router);
+    for method in ["Run", "Validate"] {
+        let limits = Limits::default()
+            .with_max_message_size(WORKFLOW_MESSAGE_MAX_BYTES)
+            .with_max_request_body_size(WORKFLOW_MESSAGE_MAX_BYTES);
+        router = router.with_route_limits(&format!("millrace.v1.PipelineService/{method}"), limits);
+    }
+    let services = [
+        runner_v1::RUNNER_SERVICE_SERVICE_NAME,
+        api::PIPELINE_SERVICE_SERVICE_NAME,
+        api::LOG_SERVICE_SERVICE_NAME,
+        api::RUNNER_SERVICE_SERVICE_NAME,
+    ];
+    let (router, health) = connectrpc_health::install_static(router, services);
+    app.set_health(health);
+    let mut reflector = connectrpc_reflection::Reflector::from_descriptor_set_bytes(FILE_DESCRIPTOR_SET)?;
+    // The health service's descriptors come with its crate; discovery must list what is served.
+    let names: Vec<String> = reflector.service_names();
+    reflector = reflector.with_services(names.into_iter().chain(["grpc.health.v1.Health".to_owned()]));
+    Ok(connectrpc_reflection::install(router, reflector))
+}

@@ -1,0 +1,95 @@
+//! `millrace.v1.RunnerService`: administration of runners.
+
+#![allow(refining_impl_trait)]
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use millrace_engine::error::Error;
+use millrace_engine::runners::Runner;
+use millrace_proto::millrace::v1 as api;
+
+use super::convert;
+use super::status::status;
+use crate::app::App;
+use crate::auth::{self, Role};
+
+/// How long a registration token is good when the request does not say, in seconds.
+const TTL_DEFAULT_SECONDS: u64 = 3_600;
+/// The longest a registration token is good, in seconds.
+pub const TTL_MAX_SECONDS: u64 = 365 * 24 * 3_600;
+
+/// The service.
+pub struct RunnerDoor {
+    app: Arc<App>,
+}
+
+impl RunnerDoor {
+    /// Over an app.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    async fn shown(&self, runner: &Runner) -> Result<api::Runner, Error> {
+        let held = self.app.scheduler.held().await?;
+        Ok(convert::runner(runner, self.app.runners.is_online(runner), &held))
+    }
+}
+
+impl api::RunnerService for RunnerDoor {
+    async fn list_runners(
+        &self,
+        ctx: RequestContext,
+        _request: ServiceRequest<'_, api::ListRunnersRequest>,
+    ) -> ServiceResult<api::ListRunnersResponse> {
+        auth::require(&ctx, Role::Read)?;
+        let runners = self.app.runners.list().await.map_err(status)?;
+        let held = self.app.scheduler.held().await.map_err(status)?;
+        let shown = runners.iter().map(|runner| convert::runner(runner, self.app.runners.is_online(runner), &held));
+        Response::ok(api::ListRunnersResponse { runners: shown.collect(), ..Default::default() })
+    }
+
+    async fn create_registration_token(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, api::CreateRegistrationTokenRequest>,
+    ) -> ServiceResult<api::CreateRegistrationTokenResponse> {
+        auth::require(&ctx, Role::Admin)?;
+        if request.ttl_seconds > TTL_MAX_SECONDS {
+            return Err(ConnectError::invalid_argument(format!(
+                "ttl_seconds: {} is more than {TTL_MAX_SECONDS}",
+                request.ttl_seconds
+            )));
+        }
+        let seconds = if request.ttl_seconds == 0 { TTL_DEFAULT_SECONDS } else { request.ttl_seconds };
+        let made = self.app.runners.create_registration_token(request.reusable, seconds as i64 * 1_000).await;
+        let (token, expires_ms) = made.map_err(status)?;
+        Response::ok(api::CreateRegistrationTokenResponse {
+            token,
+            expires_at: convert::time(expires_ms),
+            ..Default::default()
+        })
+    }
+
+    async fn remove_runner(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, api::RemoveRunnerRequest>,
+    ) -> ServiceResult<api::RemoveRunnerResponse> {
+        auth::require(&ctx, Role::Admin)?;
+        self.app.runners.remove(request.uuid).await.map_err(status)?;
+        self.app.scheduler.runner_removed(request.uuid).await.map_err(status)?;
+        Response::ok(api::RemoveRunnerResponse::default())
+    }
+
+    async fn drain_runner(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, api::DrainRunnerRequest>,
+    ) -> ServiceResult<api::DrainRunnerResponse> {
+        auth::require(&ctx, Role::Admin)?;
+        let runner = self.app.runners.set_draining(request.uuid, !request.resume).await.map_err(status)?;
+        let runner = self.shown(&runner).await.map_err(status)?;
+        Response::ok(api::DrainRunnerResponse { runner: runner.into(), ..Default::default() })
+    }
+}
