@@ -93,7 +93,7 @@ export function HomePage() {
             <Command line={`millrace run pipeline.yml --server ${location.origin}`} label="Start a pipeline" />
           </div>
         ) : (
-          <ul aria-label="Recent runs, newest first" className="mt-2 border-t">
+          <ul aria-label="Recent runs, newest first" className="-mx-3 mt-2 border-t sm:-mx-4">
             {runs.slice(0, RECENT_RUNS).map((run) => (
               <li key={run.id}>
                 <RunRow run={run} />

@@ -107,7 +107,7 @@ export function LogPane(props: LogPaneProps) {
   const marks = (status?.errors ?? 0) > 0 ? `${count(status?.errors ?? 0, "error")}` : (status?.warnings ?? 0) > 0 ? count(status?.warnings ?? 0, "warning") : "";
   return (
     <section aria-label={title} className="flex min-h-0 flex-1 flex-col">
-      <div className="flex min-h-10 flex-wrap items-center gap-x-1 gap-y-0.5 border-b px-2 py-1">
+      <div className="flex min-h-10 flex-wrap items-center gap-y-0.5 border-b px-2 py-1 sm:gap-x-1">
         <Stand status={status} />
         <span className="flex-1" />
         {marks !== "" && (
@@ -197,7 +197,7 @@ function Stand({ status }: { status: ViewStatus | undefined }) {
           Live
         </span>
       )}
-      {known}
+      <span className={status.connection === "live" ? "hidden sm:inline" : ""}>{known}</span>
       {status.marksTruncated && <span title="Only the first groups and errors are listed; the lines themselves are all there.">· marks cut</span>}
     </span>
   );

@@ -62,7 +62,7 @@ const KIND_LABEL: Readonly<Record<number, string>> = {
   [KIND_DEBUG]: "debug",
   [KIND_COMMAND]: "command",
 };
-const ICON: Readonly<Record<number, string>> = { [KIND_ERROR]: "✗ Error: ", [KIND_WARNING]: "▲ Warning: ", [KIND_NOTICE]: "ⓘ Notice: " };
+const ICON: Readonly<Record<number, string>> = { [KIND_ERROR]: "✗ Error: ", [KIND_WARNING]: "▲ Warning: ", [KIND_NOTICE]: "◆ Notice: " };
 
 function element(tag: string, className: string): HTMLElement {
   const el = document.createElement(tag);

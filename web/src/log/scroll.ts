@@ -70,7 +70,10 @@ export class ScrollMap {
       this.scroll = wanted;
       this.base = 0;
     } else {
-      this.scroll = Math.round((wanted / this.maxTop) * this.maxScroll);
+      // Near an end the bar keeps room for all small moves that are left, or one could not get there by wheel.
+      const least = Math.min(wanted, DRAG_MIN_PX);
+      const most = this.maxScroll - Math.min(this.maxTop - wanted, DRAG_MIN_PX);
+      this.scroll = Math.max(least, Math.min(most, Math.round((wanted / this.maxTop) * this.maxScroll)));
       this.base = wanted - this.scroll;
     }
     return this.scroll;

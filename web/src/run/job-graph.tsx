@@ -54,7 +54,7 @@ export default function JobGraph({ jobs, selected, onSelect }: { jobs: readonly 
     <div className="overflow-auto" role="region" aria-label="Job graph" tabIndex={-1}>
       <svg ref={svg} width={placed.width} height={placed.height} viewBox={`0 0 ${placed.width} ${placed.height}`} role="group" aria-label={`${placed.nodes.length} jobs; arrow keys walk along the graph`} className="mx-auto block">
         {placed.edges.map((edge) => (
-          <path key={`${edge.from} ${edge.to}`} d={curve(edge.points)} fill="none" stroke="var(--line-strong)" strokeWidth="1.5" />
+          <path key={`${edge.from} ${edge.to}`} d={curve(ends(placed, edge))} fill="none" stroke="var(--line-strong)" strokeWidth="1.5" />
         ))}
         {placed.nodes.map((node) => {
           const group = groups.get(node.group.jobId) ?? node.group;
@@ -145,6 +145,18 @@ function neighbour({ nodes }: Layout, from: Node, key: string): Node | undefined
     default:
       return undefined;
   }
+}
+
+/** An edge goes from the middle of a node's right side to the middle of the other's left, by dagre's way between. */
+function ends({ nodes }: Layout, edge: Layout["edges"][number]): { x: number; y: number }[] {
+  const from = nodes.find((node) => node.group.jobId === edge.from);
+  const to = nodes.find((node) => node.group.jobId === edge.to);
+  if (from === undefined || to === undefined) return edge.points;
+  const start = { x: from.x + NODE_WIDTH_PX / 2, y: from.y };
+  const end = { x: to.x - NODE_WIDTH_PX / 2, y: to.y };
+  // Between neighbouring columns a single curve does; further, the way round the nodes between.
+  const far = edge.points.length > 3 ? edge.points.slice(1, -1).filter((point) => point.x > start.x && point.x < end.x) : [];
+  return [start, ...far, end];
 }
 
 function curve(points: { x: number; y: number }[]): string {

@@ -17,7 +17,12 @@ import { chooseJob, chooseStep } from "./selection";
 import { StepPane } from "./step-pane";
 import { hasSummary, SummaryPane } from "./summary-pane";
 
-const JobGraph = lazy(() => import("./job-graph"));
+// Asked for with the page, not after it: the graph must not push the log down when it comes.
+const graphModule = import("./job-graph");
+const JobGraph = lazy(() => graphModule);
+
+/** Below this the graph would push the log off the screen: it begins folded. */
+const NARROW_PX = 640;
 
 export function RunPage() {
   const { runId } = runRoute.useParams();
@@ -26,7 +31,7 @@ export function RunPage() {
   const client = useQueryClient();
   const { run, error, isPending, stream, put } = useLiveRun(runId);
   const [problem, setProblem] = useState("");
-  const [graph, setGraph] = useState(true);
+  const [graph, setGraph] = useState(() => innerWidth >= NARROW_PX);
   const go = (next: RunSearch, replace = false) => void navigate({ to: "/runs/$runId", params: { runId }, search: next, replace });
   const job = run === undefined ? undefined : chooseJob(run, search.job);
   const step = chooseStep(job, search.job === undefined ? undefined : search.step);
@@ -85,7 +90,7 @@ export function RunPage() {
         </details>
       )}
       <div className="flex min-h-0 flex-1 flex-col border-t lg:flex-row">
-        <aside className="shrink-0 border-b bg-panel lg:w-80 lg:overflow-y-auto lg:border-r lg:border-b-0" aria-label="Jobs and steps">
+        <aside className="shrink-0 border-b bg-panel max-h-[45vh] overflow-y-auto lg:max-h-none lg:w-80 lg:border-r lg:border-b-0" aria-label="Jobs and steps">
           <JobTree
             run={run}
             job={showSummary ? undefined : job}

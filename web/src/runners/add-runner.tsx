@@ -30,7 +30,7 @@ function AddRunnerSteps() {
   const create = useMutation(RunnerService.method.createRegistrationToken);
   const token = create.data?.token;
   return (
-    <div className="grid gap-3">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <fieldset className="flex flex-wrap gap-1.5">
         <legend className="sr-only">Operating system of the runner</legend>
         {SYSTEMS.map((each) => (

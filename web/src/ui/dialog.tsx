@@ -9,7 +9,7 @@ export function Dialog({ open, onOpenChange, title, description, children }: { o
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
-        <div className="fixed inset-0 z-40 bg-black/40" aria-hidden="true" />
+        <div className="fixed inset-0 z-40 bg-shade" aria-hidden="true" />
         <Radix.Content
           className="fixed inset-x-3 top-[8vh] z-50 mx-auto max-h-[84vh] max-w-2xl overflow-y-auto rounded-lg border border-line-strong bg-raised p-4 shadow-xl outline-none"
           {...(description === undefined ? { "aria-describedby": undefined } : {})}

@@ -53,7 +53,7 @@ export function StateIcon({ state, labelled = true }: { state: State; labelled?:
 export function StateLabel({ state, word }: { state: State; word?: string }) {
   const look = LOOKS[state];
   return (
-    <span className={`inline-flex items-center gap-1.5 whitespace-nowrap font-medium ${look.colour}`}>
+    <span className={`inline-flex items-center gap-1.5 align-top whitespace-nowrap font-medium ${look.colour}`}>
       <StateIcon state={state} labelled={false} />
       {word ?? look.word}
     </span>

@@ -48,7 +48,14 @@ export function durationText(ms: number): string {
 }
 
 export function useNow(ticking: boolean): number {
-  return useSyncExternalStore(ticking ? subscribe : still, () => now);
+  return useSyncExternalStore(ticking ? subscribe : still, snapshot);
+}
+
+/** While nobody listened the clock stood. */
+function snapshot(): number {
+  const current = Date.now();
+  if (timer === undefined && current - now > TICK_MS) now = current;
+  return now;
 }
 
 function still() {

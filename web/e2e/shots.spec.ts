@@ -1,0 +1,114 @@
+// Every page in light, dark and narrow: pictures to look at, and what axe finds.
+import AxeBuilder from "@axe-core/playwright";
+import { expect, test, type Page } from "@playwright/test";
+import { State } from "../src/gen/millrace/v1/pipeline_pb.js";
+import { FakeLog } from "./fake-log.js";
+import { sampleRun, startFake, type Fake } from "./fake-server.js";
+
+let fake: Fake;
+const problems: string[] = [];
+
+test.beforeAll(async () => {
+  fake = await startFake();
+  const now = Date.now();
+  for (let i = 1; i <= 40; i += 1) {
+    const state = [State.SUCCESS, State.FAILURE, State.SUCCESS, State.CANCELLED, State.RUNNING, State.QUEUED][i % 6] ?? State.SUCCESS;
+    fake.runs.set(`r${i}`, sampleRun(`r${i}`, BigInt(i), state, now - (41 - i) * 1_000_000));
+  }
+  fake.runs.set("ok", sampleRun("ok", 41n, State.SUCCESS, now - 100_000));
+  fake.runs.set("bad", sampleRun("bad", 42n, State.FAILURE, now - 60_000));
+  fake.runs.set("now", sampleRun("now", 43n, State.RUNNING, now - 20_000));
+  const special = new Map([
+    [2, { text: "##[group]Compiling the water wheel", kind: 1 }],
+    [30, { text: "##[endgroup]", kind: 2 }],
+    [32, { text: "\x1b[32mgreen\x1b[0m \x1b[1;34mbold\x1b[0m \x1b[38;2;255;140;0morange\x1b[0m \x1b[41mred\x1b[0m", kind: 0 }],
+    [33, { text: "\x1b[7minverse\x1b[0m \x1b[2mdim\x1b[0m \x1b[93myellow \x1b[97;44mwhite\x1b[0m", kind: 0 }],
+    [34, { text: "warning: unused variable", kind: 0, stderr: true }],
+    [35, { text: "##[warning]the river is low", kind: 4 }],
+    [36, { text: "##[notice]all is well", kind: 5 }],
+    [40, { text: "##[error]the wheel does not turn", kind: 3 }],
+  ]);
+  for (const id of ["ok", "bad", "now"]) for (const step of ["checkout", "build", "test", "clean", "docs"]) fake.logs.set(`${id}.${step}`, new FakeLog(60, id !== "now", special));
+});
+test.afterAll(() => fake.close());
+
+test.beforeEach(({ page }) => {
+  problems.length = 0;
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  page.on("pageerror", (error) => problems.push(String(error)));
+});
+
+const PAGES = [
+  { name: "home", path: "/", ready: "First steps" },
+  { name: "runs", path: "/runs", ready: "self-test" },
+  { name: "run-failed", path: "/runs/bad", ready: "the wheel does not turn" },
+  { name: "run-live", path: "/runs/now", ready: "Live" },
+  { name: "run-summary", path: "/runs/ok?view=summary", ready: "Coverage" },
+  { name: "runners", path: "/runners", ready: "win-17" },
+  { name: "login", path: "/login", ready: "Token" },
+  { name: "not-found", path: "/nowhere", ready: "There is nothing at this address" },
+  { name: "no-run", path: "/runs/nope", ready: "There is no such run" },
+];
+const LOOKS = [
+  { look: "light", theme: "light", width: 1360 },
+  { look: "dark", theme: "dark", width: 1360 },
+  { look: "narrow", theme: "light", width: 390 },
+] as const;
+
+for (const { look, theme, width } of LOOKS) {
+  for (const { name, path, ready } of PAGES) {
+    test(`${name} in ${look}`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize({ width, height: 850 });
+      await page.goto(fake.url + path);
+      await expect(page.getByText(ready).first()).toBeVisible();
+      await settle(page);
+      await page.screenshot({ path: `test-results/${name}-${look}.png`, fullPage: width === 390 });
+      const found = await new AxeBuilder({ page }).analyze();
+      expect(found.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0);
+      expect(problems.filter((text) => !text.includes("404"))).toEqual([]);
+    });
+  }
+}
+
+test("dialogs", async ({ page }) => {
+  await page.goto(`${fake.url}/runners`);
+  await page.getByRole("button", { name: "Add a runner" }).click();
+  await page.getByRole("button", { name: "Make a registration token" }).click();
+  await expect(page.getByText("mrr_0123456789abcdef")).toBeVisible();
+  await page.screenshot({ path: "test-results/add-runner-light.png" });
+  expect((await new AxeBuilder({ page }).analyze()).violations.map((each) => each.id)).toEqual([]);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keyboard shortcuts" })).toBeVisible();
+  await page.screenshot({ path: "test-results/shortcuts-light.png" });
+  expect((await new AxeBuilder({ page }).analyze()).violations.map((each) => each.id)).toEqual([]);
+  await page.keyboard.press("Escape");
+  await page.goto(`${fake.url}/runs/bad`);
+  await page.getByRole("button", { name: "More actions" }).click();
+  await expect(page.getByRole("menuitem", { name: "Run all jobs again" })).toBeVisible();
+  await page.screenshot({ path: "test-results/menu-light.png" });
+  expect(problems).toEqual([]);
+});
+
+test("sign in when the server asks for it", async ({ page }) => {
+  fake.locked = true;
+  try {
+    await page.goto(`${fake.url}/runs`);
+    await page.getByLabel("Token").fill("bad");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expect(page.getByText("does not know this token")).toBeVisible();
+    await page.getByLabel("Token").fill("good");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expect(page.getByRole("heading", { name: "Runs" })).toBeVisible();
+  } finally {
+    fake.locked = false;
+  }
+});
+
+/** Loading and fonts are done, nothing moves. */
+async function settle(page: Page): Promise<void> {
+  await page.evaluate(() => document.fonts.ready);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+}

@@ -1,0 +1,21 @@
+// Browser tests. With MILLRACE_URL the specs under e2e/real run against that server; the others bring their own.
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: "e2e",
+  outputDir: "test-results/artifacts",
+  timeout: 60_000,
+  workers: 1,
+  reporter: [["list"]],
+  ...(process.env.MILLRACE_URL === undefined ? { testIgnore: "**/real/**" } : {}),
+  use: {
+    ...(process.env.MILLRACE_URL === undefined ? {} : { baseURL: process.env.MILLRACE_URL }),
+    browserName: "chromium",
+    headless: true,
+    viewport: { width: 1360, height: 850 },
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    },
+  },
+});

@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { KIND_ERROR, KIND_GROUP, KIND_NONE, lineText, makeRow, ROW_MAX_BYTES, rowText } from "./row";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+it.each([
+  ["a line end goes", "hello\n", 0, "hello", KIND_NONE],
+  ["a Windows line end goes", "hello\r\n", 0, "hello", KIND_NONE],
+  ["the flags say what it is", "##[error]broken\n", KIND_ERROR << 4, "broken", KIND_ERROR],
+  ["the prefix says it too", "##[group]Build\n", 0, "Build", KIND_GROUP],
+  ["flags without a prefix", "broken\n", KIND_ERROR << 4, "broken", KIND_ERROR],
+  ["an unknown command is text", "##[what]x\n", 0, "##[what]x", KIND_NONE],
+  ["a command in the middle is text", "a ##[error]x\n", 0, "a ##[error]x", KIND_NONE],
+])("%s", (_name, line, flags, text, kind) => {
+  const row = makeRow(3, bytes(line), 5, flags);
+  expect([rowText(row), row.kind, row.line, row.time]).toEqual([text, kind, 3, 5]);
+});
+
+it("says how much of a long line is not shown", () => {
+  const row = makeRow(0, bytes("x".repeat(ROW_MAX_BYTES + 100)), 0, 0);
+  expect(row.cutBytes).toBe(100);
+  expect(rowText(row)).toHaveLength(ROW_MAX_BYTES);
+});
+
+it("replaces what is no UTF-8", () => {
+  expect(rowText(makeRow(0, new Uint8Array([0x61, 0xff, 0x62]), 0, 0))).toBe("a\ufffdb");
+});
+
+it("copies whole lines as they are read", () => {
+  expect(lineText(bytes(`##[error]\x1b[31m${"x".repeat(ROW_MAX_BYTES + 1)}\x1b[0m\n`))).toBe("x".repeat(ROW_MAX_BYTES + 1));
+});
