@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use millrace_server::auth::cli::TokenArgs;
 use millrace_server::cli::{
     completions::{CompletionsArgs, completions},
     doctor::{DoctorArgs, doctor},
@@ -12,6 +13,9 @@ use millrace_server::cli::{
     runs::{RunsArgs, runs},
     validate::{ValidateArgs, validate},
 };
+use millrace_server::dev::DevArgs;
+use millrace_server::serve::ServeArgs;
+use millrace_server::{auth, dev, serve, telemetry};
 
 /// One server for CI and Bazel remote execution, with live logs.
 #[derive(Parser)]
@@ -23,6 +27,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Server and runner in one process, on this machine, without configuration
+    Dev(DevArgs),
+    /// The server by itself, where tokens are needed
+    Serve(Box<ServeArgs>),
     /// Start a run of a workflow and watch it
     Run(RunArgs),
     /// Print the logs of a run, and go on with what comes
@@ -33,6 +41,8 @@ enum Command {
     Validate(ValidateArgs),
     /// Find out why something does not work
     Doctor(DoctorArgs),
+    /// Make, list and take back tokens, in the server's data folder
+    Token(TokenArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
 }
@@ -53,12 +63,29 @@ fn main() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<Exit, CliError> {
     match command {
+        Command::Dev(args) => {
+            telemetry::start("warn");
+            served(dev::dev(args).await)
+        }
+        Command::Serve(args) => {
+            telemetry::start("info");
+            served(serve::serve(*args).await)
+        }
+        Command::Token(args) => served(auth::cli::token(args).await),
         Command::Run(args) => run(args).await,
         Command::Logs(args) => logs(args).await,
         Command::Runs(args) => runs(args).await,
         Command::Validate(args) => validate(args).await,
         Command::Doctor(args) => doctor(args).await,
         Command::Completions(args) => completions(&args, &mut Arguments::command()),
+    }
+}
+
+/// How a command of the server's side ends.
+fn served(result: anyhow::Result<()>) -> Result<Exit, CliError> {
+    match result {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => Err(CliError::new(Exit::Internal, format!("{error:#}"))),
     }
 }
 
