@@ -117,10 +117,7 @@ impl Function {
 
     /// Whether it asks how things went so far: success, failure, always, cancelled.
     pub const fn is_status(self) -> bool {
-        matches!(
-            self,
-            Self::Success | Self::Failure | Self::Always | Self::Cancelled
-        )
+        matches!(self, Self::Success | Self::Failure | Self::Always | Self::Cancelled)
     }
 
     /// The fewest and the most arguments, and the same in words.
@@ -130,9 +127,7 @@ impl Function {
             Self::Format | Self::HashFiles => (1, 255, "1 to 255 arguments"),
             Self::Join => (1, 2, "1 or 2 arguments"),
             Self::ToJson | Self::FromJson => (1, 1, "1 argument"),
-            Self::Success | Self::Failure | Self::Always | Self::Cancelled => {
-                (0, 0, "no arguments")
-            }
+            Self::Success | Self::Failure | Self::Always | Self::Cancelled => (0, 0, "no arguments"),
         }
     }
 }

@@ -19,11 +19,7 @@ pub struct Env<'a> {
 impl<'a> Env<'a> {
     /// All goes well, and there are no files.
     pub fn new(contexts: &'a dyn Contexts) -> Self {
-        Self {
-            contexts,
-            status: Status::SUCCESS,
-            files: None,
-        }
+        Self { contexts, status: Status::SUCCESS, files: None }
     }
 
     /// The same with another status.
@@ -33,10 +29,7 @@ impl<'a> Env<'a> {
 
     /// The same with files.
     pub fn with_files(self, files: &'a dyn HashFiles) -> Self {
-        Self {
-            files: Some(files),
-            ..self
-        }
+        Self { files: Some(files), ..self }
     }
 }
 
@@ -78,27 +71,11 @@ pub struct Status {
 
 impl Status {
     /// All went well so far.
-    pub const SUCCESS: Self = Self {
-        success: true,
-        failure: false,
-        cancelled: false,
-    };
+    pub const SUCCESS: Self = Self { success: true, failure: false, cancelled: false };
     /// Something failed before.
-    pub const FAILURE: Self = Self {
-        success: false,
-        failure: true,
-        cancelled: false,
-    };
+    pub const FAILURE: Self = Self { success: false, failure: true, cancelled: false };
     /// The run was cancelled.
-    pub const CANCELLED: Self = Self {
-        success: false,
-        failure: false,
-        cancelled: true,
-    };
+    pub const CANCELLED: Self = Self { success: false, failure: false, cancelled: true };
     /// Something before was skipped.
-    pub const SKIPPED: Self = Self {
-        success: false,
-        failure: false,
-        cancelled: false,
-    };
+    pub const SKIPPED: Self = Self { success: false, failure: false, cancelled: false };
 }

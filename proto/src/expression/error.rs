@@ -1,8 +1,6 @@
 //! What can be wrong with an expression, by meaning, and where in its text. Knows nothing of files and lines.
 
-use super::{
-    EXPRESSION_MAX_BYTES, EXPRESSION_MAX_DEPTH, RESULT_MAX_BYTES, TEMPLATE_MAX_EXPRESSIONS,
-};
+use super::{EXPRESSION_MAX_BYTES, EXPRESSION_MAX_DEPTH, RESULT_MAX_BYTES, TEMPLATE_MAX_EXPRESSIONS};
 
 /// An error and the byte offset of its cause in the text that was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

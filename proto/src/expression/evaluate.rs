@@ -36,15 +36,11 @@ fn operand<'e>(node: &'e Node, env: &Env<'e>) -> Result<Operand<'e>, ExpressionE
             Some(value) => Cow::Borrowed(value),
             None => return Err(ErrorKind::UnknownContext(name.clone()).at(node.offset)),
         },
-        Kind::Call(function, arguments) => {
-            Cow::Owned(call(*function, arguments, node.offset, env)?)
-        }
+        Kind::Call(function, arguments) => Cow::Owned(call(*function, arguments, node.offset, env)?),
         Kind::Not(of) => Cow::Owned(Value::Bool(!is_truthy(value(of, env)?.as_ref()))),
-        Kind::Compare(comparison, left, right) => Cow::Owned(Value::Bool(compare(
-            *comparison,
-            value(left, env)?.as_ref(),
-            value(right, env)?.as_ref(),
-        ))),
+        Kind::Compare(comparison, left, right) => {
+            Cow::Owned(Value::Bool(compare(*comparison, value(left, env)?.as_ref(), value(right, env)?.as_ref())))
+        }
         Kind::And(operands) => first_where(operands, env, |value| !is_truthy(value))?,
         Kind::Or(operands) => first_where(operands, env, is_truthy)?,
     };
@@ -73,11 +69,7 @@ fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
         Comparison::NotEqual => !loose_equal(left, right),
         Comparison::Less => order(left, right) == Some(Ordering::Less),
         Comparison::Greater => order(left, right) == Some(Ordering::Greater),
-        Comparison::LessOrEqual => {
-            loose_equal(left, right) || order(left, right) == Some(Ordering::Less)
-        }
-        Comparison::GreaterOrEqual => {
-            loose_equal(left, right) || order(left, right) == Some(Ordering::Greater)
-        }
+        Comparison::LessOrEqual => loose_equal(left, right) || order(left, right) == Some(Ordering::Less),
+        Comparison::GreaterOrEqual => loose_equal(left, right) || order(left, right) == Some(Ordering::Greater),
     }
 }

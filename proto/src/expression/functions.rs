@@ -18,23 +18,17 @@ pub(super) fn call(
     offset: usize,
     env: &Env<'_>,
 ) -> Result<Value, ExpressionError> {
-    let arguments = arguments
-        .iter()
-        .map(|node| value(node, env))
-        .collect::<Result<Vec<_>, _>>()?;
+    let arguments = arguments.iter().map(|node| value(node, env)).collect::<Result<Vec<_>, _>>()?;
     let result = match function {
         Function::Contains => Ok(Value::Bool(contains(&arguments[0], &arguments[1]))),
-        Function::StartsWith => Ok(Value::Bool(affix(&arguments, |text, start| {
-            text.starts_with(start)
-        }))),
-        Function::EndsWith => Ok(Value::Bool(affix(&arguments, |text, end| {
-            text.ends_with(end)
-        }))),
+        Function::StartsWith => Ok(Value::Bool(affix(&arguments, |text, start| text.starts_with(start)))),
+        Function::EndsWith => Ok(Value::Bool(affix(&arguments, |text, end| text.ends_with(end)))),
         Function::Format => format(&arguments),
         Function::Join => join(&arguments),
         Function::ToJson => to_json(&arguments[0]),
-        Function::FromJson => serde_json::from_str(&render(&arguments[0]))
-            .map_err(|error| ErrorKind::Json(error.to_string())),
+        Function::FromJson => {
+            serde_json::from_str(&render(&arguments[0])).map_err(|error| ErrorKind::Json(error.to_string()))
+        }
         Function::Success => Ok(Value::Bool(env.status.success)),
         Function::Failure => Ok(Value::Bool(env.status.failure)),
         Function::Cancelled => Ok(Value::Bool(env.status.cancelled)),
@@ -56,9 +50,7 @@ fn contains(search: &Value, item: &Value) -> bool {
 }
 
 fn affix(arguments: &[Cow<'_, Value>], test: fn(&str, &str) -> bool) -> bool {
-    let primitive = arguments
-        .iter()
-        .all(|value| !value.is_array() && !value.is_object());
+    let primitive = arguments.iter().all(|value| !value.is_array() && !value.is_object());
     primitive && test(&fold(&arguments[0]), &fold(&arguments[1]))
 }
 
@@ -68,9 +60,7 @@ fn fold(value: &Value) -> String {
 }
 
 fn join(arguments: &[Cow<'_, Value>]) -> Called {
-    let separator = arguments
-        .get(1)
-        .map_or_else(|| ",".to_owned(), |value| render(value));
+    let separator = arguments.get(1).map_or_else(|| ",".to_owned(), |value| render(value));
     let Value::Array(items) = &*arguments[0] else {
         return Ok(Value::String(render(&arguments[0])));
     };
@@ -97,9 +87,7 @@ fn format(arguments: &[Cow<'_, Value>]) -> Called {
             push(&mut text, bracket)?;
             rest = after;
         } else if bracket == "}" {
-            return Err(ErrorKind::Format(
-                "a single `}`: write `}}` for a bracket".to_owned(),
-            ));
+            return Err(ErrorKind::Format("a single `}`: write `}}` for a bracket".to_owned()));
         } else {
             let (value, after) = placeholder(rest, &values)?;
             push(&mut text, value)?;
@@ -110,44 +98,27 @@ fn format(arguments: &[Cow<'_, Value>]) -> Called {
     Ok(Value::String(text))
 }
 
-fn placeholder<'p, 'v>(
-    rest: &'p str,
-    values: &'v [String],
-) -> Result<(&'v str, &'p str), ErrorKind> {
-    let (number, after) = rest.split_once('}').ok_or_else(|| {
-        ErrorKind::Format("`{` is not closed: write `{{` for a bracket".to_owned())
-    })?;
-    let index: usize = number.parse().map_err(|_| {
-        ErrorKind::Format(format!("`{{{number}}}` is not a placeholder like `{{0}}`"))
-    })?;
+fn placeholder<'p, 'v>(rest: &'p str, values: &'v [String]) -> Result<(&'v str, &'p str), ErrorKind> {
+    let (number, after) = rest
+        .split_once('}')
+        .ok_or_else(|| ErrorKind::Format("`{` is not closed: write `{{` for a bracket".to_owned()))?;
+    let index: usize =
+        number.parse().map_err(|_| ErrorKind::Format(format!("`{{{number}}}` is not a placeholder like `{{0}}`")))?;
     let value = values.get(index).ok_or_else(|| {
-        ErrorKind::Format(format!(
-            "`{{{index}}}` has no value: there are {} after the text",
-            values.len()
-        ))
+        ErrorKind::Format(format!("`{{{index}}}` has no value: there are {} after the text", values.len()))
     })?;
     Ok((value, after))
 }
 
 fn to_json(value: &Value) -> Called {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| ErrorKind::Json(error.to_string()))?;
-    if text.len() > RESULT_MAX_BYTES {
-        Err(ErrorKind::ResultTooLarge)
-    } else {
-        Ok(Value::String(text))
-    }
+    let text = serde_json::to_string_pretty(value).map_err(|error| ErrorKind::Json(error.to_string()))?;
+    if text.len() > RESULT_MAX_BYTES { Err(ErrorKind::ResultTooLarge) } else { Ok(Value::String(text)) }
 }
 
 fn hash_files(arguments: &[Cow<'_, Value>], env: &Env<'_>) -> Called {
-    let files = env
-        .files
-        .ok_or_else(|| ErrorKind::HashFiles("there are no files here".to_owned()))?;
+    let files = env.files.ok_or_else(|| ErrorKind::HashFiles("there are no files here".to_owned()))?;
     let patterns: Vec<String> = arguments.iter().map(|value| render(value)).collect();
-    files
-        .hash_files(&patterns)
-        .map(Value::String)
-        .map_err(ErrorKind::HashFiles)
+    files.hash_files(&patterns).map(Value::String).map_err(ErrorKind::HashFiles)
 }
 
 /// Appends within the limit: nested calls could double a text fifty times.

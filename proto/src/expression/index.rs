@@ -16,9 +16,7 @@ impl<'e> Operand<'e> {
     pub(super) fn into_value(self) -> Cow<'e, Value> {
         match self {
             Self::One(value) => value,
-            Self::Filtered(items) => Cow::Owned(Value::Array(
-                items.into_iter().map(Cow::into_owned).collect(),
-            )),
+            Self::Filtered(items) => Cow::Owned(Value::Array(items.into_iter().map(Cow::into_owned).collect())),
         }
     }
 
@@ -26,9 +24,7 @@ impl<'e> Operand<'e> {
     pub(super) fn index(self, index: &Value) -> Self {
         match self {
             Self::One(of) => Self::One(item(of, index).unwrap_or(Cow::Owned(Value::Null))),
-            Self::Filtered(items) => {
-                Self::Filtered(items.into_iter().filter_map(|of| item(of, index)).collect())
-            }
+            Self::Filtered(items) => Self::Filtered(items.into_iter().filter_map(|of| item(of, index)).collect()),
         }
     }
 
@@ -55,11 +51,7 @@ fn find<'v>(of: &'v Value, index: &Value) -> Option<&'v Value> {
         Value::Array(items) => {
             let number = to_number(index);
             // The comparison is false for what is not a number.
-            if number >= 0.0 {
-                items.get(number as usize)
-            } else {
-                None
-            }
+            if number >= 0.0 { items.get(number as usize) } else { None }
         }
         _ => None,
     }
@@ -70,10 +62,7 @@ fn items(of: Cow<'_, Value>) -> Vec<Cow<'_, Value>> {
         Cow::Borrowed(Value::Array(items)) => items.iter().map(Cow::Borrowed).collect(),
         Cow::Borrowed(Value::Object(map)) => map.values().map(Cow::Borrowed).collect(),
         Cow::Owned(Value::Array(items)) => items.into_iter().map(Cow::Owned).collect(),
-        Cow::Owned(Value::Object(map)) => map
-            .into_iter()
-            .map(|(_, value)| Cow::Owned(value))
-            .collect(),
+        Cow::Owned(Value::Object(map)) => map.into_iter().map(|(_, value)| Cow::Owned(value)).collect(),
         _ => Vec::new(),
     }
 }

@@ -26,16 +26,11 @@ impl Token {
 
     /// Whether a value may end here: then `.` is a property, else it starts a number.
     fn ends_value(&self) -> bool {
-        matches!(
-            self,
-            Self::Name(_) | Self::Text(_) | Self::Number(_) | Self::Sign(")" | "]" | "*")
-        )
+        matches!(self, Self::Name(_) | Self::Text(_) | Self::Number(_) | Self::Sign(")" | "]" | "*"))
     }
 }
 
-const SIGNS: [&str; 16] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ",", ".", "*",
-];
+const SIGNS: [&str; 16] = ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ",", ".", "*"];
 
 /// All tokens with their offsets; the last is [`Token::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExpressionError> {
@@ -51,16 +46,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExpressionError>
         tokens.push((at, token));
         at += length;
     }
-    tokens.push((text.len(), Token::End));
+    // Behind the last token, not behind the line end of a block.
+    tokens.push((text.trim_end().len(), Token::End));
     Ok(tokens)
 }
 
-fn token(
-    text: &str,
-    at: usize,
-    first: char,
-    after_value: bool,
-) -> Result<(Token, usize), ExpressionError> {
+fn token(text: &str, at: usize, first: char, after_value: bool) -> Result<(Token, usize), ExpressionError> {
     let rest = &text[at..];
     if first == '\'' {
         return string(rest).ok_or_else(|| ErrorKind::UnclosedString.at(at));
@@ -73,8 +64,7 @@ fn token(
         return number(rest).map_err(|kind| kind.at(at));
     }
     let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
-    sign.map(|sign| (Token::Sign(sign), sign.len()))
-        .ok_or_else(|| ErrorKind::Character(first).at(at))
+    sign.map(|sign| (Token::Sign(sign), sign.len())).ok_or_else(|| ErrorKind::Character(first).at(at))
 }
 
 fn string(rest: &str) -> Option<(Token, usize)> {
@@ -95,8 +85,7 @@ fn number(rest: &str) -> Result<(Token, usize), ErrorKind> {
     let length = rest
         .char_indices()
         .find(|&(at, c)| {
-            let exponent_sign =
-                matches!(c, '+' | '-') && (at == 0 || rest[..at].ends_with(['e', 'E']));
+            let exponent_sign = matches!(c, '+' | '-') && (at == 0 || rest[..at].ends_with(['e', 'E']));
             !(c.is_ascii_alphanumeric() || c == '.' || exponent_sign)
         })
         .map_or(rest.len(), |(at, _)| at);

@@ -33,10 +33,8 @@ pub const RESULT_MAX_BYTES: usize = 10 * 1024 * 1024;
 pub const TEMPLATE_MAX_EXPRESSIONS: usize = 1_000;
 
 /// Every root context that exists anywhere.
-pub const CONTEXT_NAMES: [&str; 11] = [
-    "github", "env", "vars", "job", "steps", "runner", "secrets", "strategy", "matrix", "needs",
-    "inputs",
-];
+pub const CONTEXT_NAMES: [&str; 11] =
+    ["github", "env", "vars", "job", "steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs"];
 
 /// Evaluates one bare expression (no `${{ }}` around it).
 pub fn evaluate(expression: &str, env: &Env<'_>) -> Result<Value, ExpressionError> {
@@ -75,9 +73,7 @@ pub fn template_references(template: &str) -> Result<References, ExpressionError
 
 /// What an `if` (with or without `${{ }}`) refers to; also the check of its syntax.
 pub fn condition_references(text: &str) -> Result<References, ExpressionError> {
-    Ok(template::parse_condition(text)?
-        .map(|expression| expression.references())
-        .unwrap_or_default())
+    Ok(template::parse_condition(text)?.map(|expression| expression.references()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -15,11 +15,7 @@ impl Expression {
         if text.len() > EXPRESSION_MAX_BYTES {
             return Err(ErrorKind::TooLong(text.len()).at(0));
         }
-        let mut parser = Parser {
-            tokens: tokens(text)?,
-            next: 0,
-            nesting: 0,
-        };
+        let mut parser = Parser { tokens: tokens(text)?, next: 0, nesting: 0 };
         if parser.peek() == &Token::End {
             return Err(ErrorKind::Empty.at(0));
         }
@@ -70,8 +66,7 @@ impl Parser {
     }
 
     fn equality(&mut self) -> Parsed {
-        const SIGNS: [(&str, Comparison); 2] =
-            [("==", Comparison::Equal), ("!=", Comparison::NotEqual)];
+        const SIGNS: [(&str, Comparison); 2] = [("==", Comparison::Equal), ("!=", Comparison::NotEqual)];
         self.comparisons(&SIGNS, Self::ordering)
     }
 
@@ -85,19 +80,12 @@ impl Parser {
         self.comparisons(&SIGNS, Self::unary)
     }
 
-    fn comparisons(
-        &mut self,
-        signs: &[(&str, Comparison)],
-        operand: fn(&mut Self) -> Parsed,
-    ) -> Parsed {
+    fn comparisons(&mut self, signs: &[(&str, Comparison)], operand: fn(&mut Self) -> Parsed) -> Parsed {
         let mut left = operand(self)?;
         while let Some((_, comparison)) = signs.iter().find(|(sign, _)| self.at_sign(sign)) {
             self.next += 1;
             let right = operand(self)?;
-            left = node(
-                left.offset,
-                Kind::Compare(*comparison, Box::new(left), Box::new(right)),
-            )?;
+            left = node(left.offset, Kind::Compare(*comparison, Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -196,12 +184,7 @@ impl Parser {
         let (fewest, most, expected) = function.arity();
         if !(fewest..=most).contains(&arguments.len()) {
             let found = arguments.len();
-            return Err(ErrorKind::Arguments {
-                function: function.name(),
-                expected,
-                found,
-            }
-            .at(offset));
+            return Err(ErrorKind::Arguments { function: function.name(), expected, found }.at(offset));
         }
         node(offset, Kind::Call(function, arguments))
     }
@@ -240,35 +223,18 @@ impl Parser {
     }
 
     fn require(&mut self, sign: &str, expected: &'static str) -> Result<(), ExpressionError> {
-        if self.take(sign) {
-            Ok(())
-        } else {
-            Err(self.expected(expected, &self.peek().clone()))
-        }
+        if self.take(sign) { Ok(()) } else { Err(self.expected(expected, &self.peek().clone())) }
     }
 
     fn expected(&self, expected: &'static str, found: &Token) -> ExpressionError {
-        ErrorKind::Expected {
-            expected,
-            found: found.describe(),
-        }
-        .at(self.offset())
+        ErrorKind::Expected { expected, found: found.describe() }.at(self.offset())
     }
 }
 
 fn node(offset: usize, kind: Kind) -> Parsed {
-    let depth = 1 + kind
-        .children()
-        .iter()
-        .map(|child| child.depth)
-        .max()
-        .unwrap_or(0);
+    let depth = 1 + kind.children().iter().map(|child| child.depth).max().unwrap_or(0);
     if depth > EXPRESSION_MAX_DEPTH {
         return Err(ErrorKind::TooDeep.at(offset));
     }
-    Ok(Node {
-        offset,
-        depth,
-        kind,
-    })
+    Ok(Node { offset, depth, kind })
 }

@@ -44,10 +44,7 @@ pub struct FunctionUse {
 impl Expression {
     /// What it refers to.
     pub fn references(&self) -> References {
-        let mut references = References {
-            expressions: 1,
-            ..References::default()
-        };
+        let mut references = References { expressions: 1, ..References::default() };
         references.collect(&self.root);
         references
     }
@@ -60,35 +57,23 @@ impl References {
         self.status_functions |= other.status_functions;
         self.hash_files |= other.hash_files;
         self.expressions += other.expressions;
-        let shifted = other.paths.into_iter().map(|path| PathUse {
-            offset: path.offset + offset,
-            ..path
-        });
+        let shifted = other.paths.into_iter().map(|path| PathUse { offset: path.offset + offset, ..path });
         self.paths.extend(shifted);
-        let shifted = other.functions.into_iter().map(|call| FunctionUse {
-            offset: call.offset + offset,
-            ..call
-        });
+        let shifted = other.functions.into_iter().map(|call| FunctionUse { offset: call.offset + offset, ..call });
         self.functions.extend(shifted);
     }
 
     fn collect(&mut self, node: &Node) {
         if let Some(names) = path(node) {
             self.contexts.insert(names[0].clone());
-            self.paths.push(PathUse {
-                offset: node.offset,
-                names,
-            });
+            self.paths.push(PathUse { offset: node.offset, names });
             self.collect_indexes(node);
             return;
         }
         if let Kind::Call(function, _) = &node.kind {
             self.status_functions |= function.is_status();
             self.hash_files |= *function == Function::HashFiles;
-            self.functions.push(FunctionUse {
-                offset: node.offset,
-                function: *function,
-            });
+            self.functions.push(FunctionUse { offset: node.offset, function: *function });
         }
         for child in node.kind.children() {
             self.collect(child);

@@ -22,10 +22,7 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq)]
 enum Segment {
     Text(String),
-    Expression {
-        offset: usize,
-        expression: Expression,
-    },
+    Expression { offset: usize, expression: Expression },
 }
 
 impl Template {
@@ -41,10 +38,8 @@ impl Template {
                 segments.push(Segment::Text(text[from..open].to_owned()));
             }
             let offset = open + OPEN.len();
-            let length =
-                close(&text[offset..]).ok_or_else(|| ErrorKind::UnclosedExpression.at(open))?;
-            let expression = Expression::parse(&text[offset..offset + length])
-                .map_err(|error| shift(error, offset))?;
+            let length = close(&text[offset..]).ok_or_else(|| ErrorKind::UnclosedExpression.at(open))?;
+            let expression = Expression::parse(&text[offset..offset + length]).map_err(|error| shift(error, offset))?;
             segments.push(Segment::Expression { offset, expression });
             from = offset + length + CLOSE.len();
         }
@@ -56,9 +51,7 @@ impl Template {
 
     /// Whether there is no `${{ }}` in it.
     pub fn is_plain(&self) -> bool {
-        self.segments
-            .iter()
-            .all(|segment| matches!(segment, Segment::Text(_)))
+        self.segments.iter().all(|segment| matches!(segment, Segment::Text(_)))
     }
 
     /// The text with every expression in place.
@@ -68,16 +61,15 @@ impl Template {
 
     /// Like [`Template::interpolate`], but an expression that `env` cannot evaluate is empty.
     pub fn interpolate_known(&self, env: &Env<'_>) -> String {
-        self.interpolate_with(|_, expression| Ok(expression.evaluate(env).unwrap_or(Value::Null)))
-            .unwrap_or_default()
+        self.interpolate_with(|_, expression| Ok(expression.evaluate(env).unwrap_or(Value::Null))).unwrap_or_default()
     }
 
     /// The text, except that a single `${{ x }}` alone keeps its type.
     pub fn value(&self, env: &Env<'_>) -> Result<Value, ExpressionError> {
         match self.segments.as_slice() {
-            [Segment::Expression { offset, expression }] => expression
-                .evaluate(env)
-                .map_err(|error| shift(error, *offset)),
+            [Segment::Expression { offset, expression }] => {
+                expression.evaluate(env).map_err(|error| shift(error, *offset))
+            }
             _ => self.interpolate(env).map(Value::String),
         }
     }
@@ -102,8 +94,7 @@ impl Template {
             match segment {
                 Segment::Text(more) => push(&mut text, more).map_err(|kind| kind.at(0))?,
                 Segment::Expression { offset, expression } => {
-                    let value =
-                        evaluate(*offset, expression).map_err(|error| shift(error, *offset))?;
+                    let value = evaluate(*offset, expression).map_err(|error| shift(error, *offset))?;
                     push(&mut text, &render(&value)).map_err(|kind| kind.at(*offset))?;
                 }
             }
@@ -120,10 +111,7 @@ pub(super) fn parse_condition(text: &str) -> Result<Option<ParsedCondition>, Exp
     }
     if !text.contains(OPEN) {
         let expression = Expression::parse(text)?;
-        return Ok(Some(ParsedCondition {
-            offset: 0,
-            expression,
-        }));
+        return Ok(Some(ParsedCondition { offset: 0, expression }));
     }
     let mut segments = Template::parse(text)?.segments;
     segments.retain(|segment| !matches!(segment, Segment::Text(text) if text.trim().is_empty()));
@@ -143,9 +131,7 @@ pub(super) struct ParsedCondition {
 
 impl ParsedCondition {
     pub(super) fn evaluate(&self, env: &Env<'_>) -> Result<Value, ExpressionError> {
-        self.expression
-            .evaluate(env)
-            .map_err(|error| shift(error, self.offset))
+        self.expression.evaluate(env).map_err(|error| shift(error, self.offset))
     }
 
     pub(super) fn references(&self) -> References {
@@ -166,8 +152,5 @@ fn close(text: &str) -> Option<usize> {
 }
 
 fn shift(error: ExpressionError, offset: usize) -> ExpressionError {
-    ExpressionError {
-        offset: error.offset + offset,
-        ..error
-    }
+    ExpressionError { offset: error.offset + offset, ..error }
 }

@@ -49,11 +49,7 @@ fn table(rows: &[(&str, Value)]) {
 fn errors(rows: &[(&str, usize, &str)]) {
     for (text, offset, message) in rows {
         let error = eval(text).expect_err(text);
-        assert_eq!(
-            (error.offset, error.to_string().as_str()),
-            (*offset, *message),
-            "{text}"
-        );
+        assert_eq!((error.offset, error.to_string().as_str()), (*offset, *message), "{text}");
     }
 }
 
@@ -104,30 +100,11 @@ fn filters() {
     table(&[
         ("fruits.*.name", json!(["apple", "orange", "pear"])),
         ("fruits[*].name", json!(["apple", "orange", "pear"])),
-        (
-            "vegetables.*.ediblePortions",
-            json!([
-                ["roots", "stalks"],
-                ["roots", "stems", "leaves"],
-                ["hearts"]
-            ]),
-        ),
-        (
-            "vegetables.*.colors[0]",
-            json!(["green", "purple", "green"]),
-        ),
-        (
-            "vegetables.*.ediblePortions.*",
-            json!(["roots", "stalks", "roots", "stems", "leaves", "hearts"]),
-        ),
-        (
-            "github.event.issue.labels.*.name",
-            json!(["bug", "help wanted"]),
-        ),
-        (
-            "contains(github.event.issue.labels.*.name, 'BUG')",
-            json!(true),
-        ),
+        ("vegetables.*.ediblePortions", json!([["roots", "stalks"], ["roots", "stems", "leaves"], ["hearts"]])),
+        ("vegetables.*.colors[0]", json!(["green", "purple", "green"])),
+        ("vegetables.*.ediblePortions.*", json!(["roots", "stalks", "roots", "stems", "leaves", "hearts"])),
+        ("github.event.issue.labels.*.name", json!(["bug", "help wanted"])),
+        ("contains(github.event.issue.labels.*.name, 'BUG')", json!(true)),
         ("github.ref.*", json!([])),
         ("join(fruits.*.name, '+')", json!("apple+orange+pear")),
     ]);
@@ -206,10 +183,7 @@ fn functions() {
     table(&[
         ("contains('Hello world', 'llo')", json!(true)),
         ("contains('Hello world', 'LLO')", json!(true)),
-        (
-            "contains(fromJSON('[\"push\", \"pull_request\"]'), github.event_name)",
-            json!(true),
-        ),
+        ("contains(fromJSON('[\"push\", \"pull_request\"]'), github.event_name)", json!(true)),
         ("contains(fromJSON('[1, 2]'), '2')", json!(true)),
         ("contains(fruits, 'apple')", json!(false)),
         ("contains(vegetables, 'beets')", json!(false)),
@@ -220,33 +194,18 @@ fn functions() {
         ("startsWith(123, 12)", json!(true)),
         ("endsWith('Hello world', 'LD')", json!(true)),
         ("endsWith(fruits, 'x')", json!(false)),
-        (
-            "format('Hello {0} {1} {2}', 'Mona', 'the', 'Octocat')",
-            json!("Hello Mona the Octocat"),
-        ),
-        (
-            "format('{{Hello {0} {1} {2}!}}', 'Mona', 'the', 'Octocat')",
-            json!("{Hello Mona the Octocat!}"),
-        ),
+        ("format('Hello {0} {1} {2}', 'Mona', 'the', 'Octocat')", json!("Hello Mona the Octocat")),
+        ("format('{{Hello {0} {1} {2}!}}', 'Mona', 'the', 'Octocat')", json!("{Hello Mona the Octocat!}")),
         ("format('{1}{0}{1}', 1.0, null)", json!("1")),
-        (
-            "join(fromJSON('[\"a\", 1, true, null]'), ', ')",
-            json!("a, 1, true, "),
-        ),
+        ("join(fromJSON('[\"a\", 1, true, null]'), ', ')", json!("a, 1, true, ")),
         ("join(fromJSON('[\"a\", \"b\"]'))", json!("a,b")),
         ("join('text', ', ')", json!("text")),
         ("toJSON(needs.build.result)", json!("\"success\"")),
-        (
-            "toJSON(fromJSON('{\"b\":1,\"a\":[true]}'))",
-            json!("{\n  \"b\": 1,\n  \"a\": [\n    true\n  ]\n}"),
-        ),
+        ("toJSON(fromJSON('{\"b\":1,\"a\":[true]}'))", json!("{\n  \"b\": 1,\n  \"a\": [\n    true\n  ]\n}")),
         ("TOJSON(null)", json!("null")),
         ("fromJSON('true')", json!(true)),
         ("fromJSON('{\"a\":[1]}').a[0]", json!(1)),
-        (
-            "success() && always() && !failure() && !cancelled()",
-            json!(true),
-        ),
+        ("success() && always() && !failure() && !cancelled()", json!(true)),
     ]);
 }
 
@@ -257,26 +216,10 @@ fn errors_say_where() {
         ("  ", 0, "an empty expression"),
         ("a ==", 4, "expected a value, found the end"),
         ("(1", 2, "expected `)`, found the end"),
-        (
-            "1 2",
-            2,
-            "expected an operator or the end, found the number 2",
-        ),
-        (
-            "github.",
-            7,
-            "expected a property name or `*` after `.`, found the end",
-        ),
-        (
-            "github.ref = 'x'",
-            11,
-            "unexpected character `=`: equality is `==`",
-        ),
-        (
-            "github.ref == \"x\"",
-            14,
-            "unexpected character `\"`: strings take single quotes",
-        ),
+        ("1 2", 2, "expected an operator or the end, found the number 2"),
+        ("github.", 7, "expected a property name or `*` after `.`, found the end"),
+        ("github.ref = 'x'", 11, "unexpected character `=`: equality is `==`"),
+        ("github.ref == \"x\"", 14, "unexpected character `\"`: strings take single quotes"),
         ("'a' == 'b", 7, "a string that is not closed: ' is missing"),
         ("1.2.3", 0, "`1.2.3` is not a number"),
         ("12ab", 0, "`12ab` is not a number"),
@@ -285,93 +228,40 @@ fn errors_say_where() {
         ("contains('a')", 0, "contains() takes 2 arguments, not 1"),
         ("success(1)", 0, "success() takes no arguments, not 1"),
         ("join()", 0, "join() takes 1 or 2 arguments, not 0"),
-        (
-            "github.ref && nope.x",
-            14,
-            "context `nope` is not available here",
-        ),
+        ("github.ref && nope.x", 14, "context `nope` is not available here"),
     ]);
 }
 
 #[test]
 fn errors_of_functions() {
     errors(&[
-        (
-            "format('{0', 1)",
-            0,
-            "format(): `{` is not closed: write `{{` for a bracket",
-        ),
-        (
-            "format('{1}', 1)",
-            0,
-            "format(): `{1}` has no value: there are 1 after the text",
-        ),
-        (
-            "format('{x}', 1)",
-            0,
-            "format(): `{x}` is not a placeholder like `{0}`",
-        ),
-        (
-            "format('a}b')",
-            0,
-            "format(): a single `}`: write `}}` for a bracket",
-        ),
-        (
-            "1 == hashFiles('x')",
-            5,
-            "hashFiles(): there are no files here",
-        ),
+        ("format('{0', 1)", 0, "format(): `{` is not closed: write `{{` for a bracket"),
+        ("format('{1}', 1)", 0, "format(): `{1}` has no value: there are 1 after the text"),
+        ("format('{x}', 1)", 0, "format(): `{x}` is not a placeholder like `{0}`"),
+        ("format('a}b')", 0, "format(): a single `}`: write `}}` for a bracket"),
+        ("1 == hashFiles('x')", 5, "hashFiles(): there are no files here"),
         ("a[1", 3, "expected `]`, found the end"),
         ("a[]", 2, "expected a value, found `]`"),
         ("a{}", 1, "unexpected character `{`"),
     ]);
     let error = eval("fromJSON('nope')").expect_err("not JSON");
-    assert!(
-        error
-            .to_string()
-            .starts_with("fromJSON(): not JSON: expected ident"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("fromJSON(): not JSON: expected ident"), "{error}");
 }
 
 #[test]
 fn limits_hold() {
     let deep = format!("{}1{}", "(".repeat(51), ")".repeat(51));
     assert_eq!(eval(&deep).expect_err("deep").kind, ErrorKind::TooDeep);
-    assert_eq!(
-        eval(&format!("{}1{}", "(".repeat(50), ")".repeat(50))),
-        Ok(json!(1))
-    );
-    assert_eq!(
-        eval(&format!("a{}", ".b".repeat(60)))
-            .expect_err("deep")
-            .kind,
-        ErrorKind::TooDeep
-    );
-    assert_eq!(
-        eval(&"!".repeat(60)).expect_err("deep").kind,
-        ErrorKind::TooDeep
-    );
-    assert_eq!(
-        eval(&"a".repeat(21_001)).expect_err("long").kind,
-        ErrorKind::TooLong(21_001)
-    );
+    assert_eq!(eval(&format!("{}1{}", "(".repeat(50), ")".repeat(50))), Ok(json!(1)));
+    assert_eq!(eval(&format!("a{}", ".b".repeat(60))).expect_err("deep").kind, ErrorKind::TooDeep);
+    assert_eq!(eval(&"!".repeat(60)).expect_err("deep").kind, ErrorKind::TooDeep);
+    assert_eq!(eval(&"a".repeat(21_001)).expect_err("long").kind, ErrorKind::TooLong(21_001));
     // A long chain is not deep.
     assert_eq!(eval(&format!("1{}", " || 1".repeat(4_000))), Ok(json!(1)));
-    let bomb = (0..40).fold("'xxxxxxxxxx'".to_owned(), |inner, _| {
-        format!("format('{{0}}{{0}}', {inner})")
-    });
-    assert_eq!(
-        eval(&bomb).expect_err("bomb").kind,
-        ErrorKind::ResultTooLarge
-    );
+    let bomb = (0..40).fold("'xxxxxxxxxx'".to_owned(), |inner, _| format!("format('{{0}}{{0}}', {inner})"));
+    assert_eq!(eval(&bomb).expect_err("bomb").kind, ErrorKind::ResultTooLarge);
     let many = "${{ 1 }} ".repeat(1_002);
-    assert_eq!(
-        interpolate(&many, &Env::new(&contexts()))
-            .expect_err("many")
-            .kind,
-        ErrorKind::TooMany
-    );
+    assert_eq!(interpolate(&many, &Env::new(&contexts())).expect_err("many").kind, ErrorKind::TooMany);
 }
 
 #[test]
@@ -383,10 +273,7 @@ fn interpolation() {
         ("plain $HOME ${x} }} {{", "plain $HOME ${x} }} {{"),
         ("${{ github.ref }}", "refs/heads/main"),
         ("a ${{ github.missing }}b", "a b"),
-        (
-            "${{ matrix.node }}/${{ matrix.ratio }}/${{ matrix.whole }}",
-            "14/1.5/2",
-        ),
+        ("${{ matrix.node }}/${{ matrix.ratio }}/${{ matrix.whole }}", "14/1.5/2"),
         ("${{ inputs.yes }}${{inputs.no}}", "truefalse"),
         ("${{ fruits[0] }}", r#"{"name":"apple","quantity":1}"#),
         ("${{ '}}' }}", "}}"),
@@ -396,30 +283,14 @@ fn interpolation() {
         assert_eq!(interpolate(text, &env).as_deref(), Ok(expected), "{text}");
     }
     for (text, offset, message) in [
-        (
-            "ab ${{ github.ref",
-            3,
-            "`${{` is not closed: `}}` is missing",
-        ),
+        ("ab ${{ github.ref", 3, "`${{` is not closed: `}}` is missing"),
         ("ab ${{ '}}", 3, "`${{` is not closed: `}}` is missing"),
         ("ab ${{ }}", 6, "an empty expression"),
-        (
-            "ab ${{ 1 + 1 }}",
-            9,
-            "unexpected character `+`: there is no arithmetic",
-        ),
-        (
-            "ab ${{ nope.x }}",
-            7,
-            "context `nope` is not available here",
-        ),
+        ("ab ${{ 1 + 1 }}", 9, "unexpected character `+`: there is no arithmetic"),
+        ("ab ${{ nope.x }}", 7, "context `nope` is not available here"),
     ] {
         let error = interpolate(text, &env).expect_err(text);
-        assert_eq!(
-            (error.offset, error.to_string().as_str()),
-            (offset, message),
-            "{text}"
-        );
+        assert_eq!((error.offset, error.to_string().as_str()), (offset, message), "{text}");
     }
 }
 
@@ -427,19 +298,11 @@ fn interpolation() {
 fn a_single_expression_keeps_its_type() {
     let contexts = contexts();
     let env = Env::new(&contexts);
-    assert_eq!(
-        evaluate_template_value("${{ fruits[0].quantity }}", &env),
-        Ok(json!(1))
-    );
-    assert_eq!(
-        evaluate_template_value("${{ fromJSON('[1]') }}", &env),
-        Ok(json!([1]))
-    );
+    assert_eq!(evaluate_template_value("${{ fruits[0].quantity }}", &env), Ok(json!(1)));
+    assert_eq!(evaluate_template_value("${{ fromJSON('[1]') }}", &env), Ok(json!([1])));
     assert_eq!(evaluate_template_value(" ${{ 1 }}", &env), Ok(json!(" 1")));
     assert_eq!(evaluate_template_value("text", &env), Ok(json!("text")));
-    let known = Template::parse("a ${{ nope.x }}b ${{ github.ref }}")
-        .expect("parses")
-        .interpolate_known(&env);
+    let known = Template::parse("a ${{ nope.x }}b ${{ github.ref }}").expect("parses").interpolate_known(&env);
     assert_eq!(known, "a b refs/heads/main");
 }
 
@@ -451,30 +314,18 @@ fn conditions() {
         (Some(""), true, false, false),
         (Some("true"), true, false, false),
         (Some("github.ref == 'refs/heads/main'"), true, false, false),
-        (
-            Some("${{ github.ref == 'refs/heads/main' }}"),
-            true,
-            false,
-            false,
-        ),
+        (Some("${{ github.ref == 'refs/heads/main' }}"), true, false, false),
         (Some(" ${{ false }} "), false, false, false),
         (Some("always()"), true, true, true),
         (Some("failure()"), false, true, false),
         (Some("cancelled()"), false, false, true),
         (Some("!cancelled()"), true, true, false),
         (Some("success() || failure()"), true, true, false),
-        (
-            Some("failure() && matrix.os == 'linux'"),
-            false,
-            true,
-            false,
-        ),
+        (Some("failure() && matrix.os == 'linux'"), false, true, false),
     ] {
-        for (status, expected) in [
-            (Status::SUCCESS, success),
-            (Status::FAILURE, failure),
-            (Status::CANCELLED, cancelled),
-        ] {
+        for (status, expected) in
+            [(Status::SUCCESS, success), (Status::FAILURE, failure), (Status::CANCELLED, cancelled)]
+        {
             let env = Env::new(&contexts).with_status(status);
             assert_eq!(condition(text, &env), Ok(expected), "{text:?} {status:?}");
         }
@@ -488,25 +339,13 @@ fn files_come_from_the_host() {
     struct Files;
     impl HashFiles for Files {
         fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-            if patterns[0] == "bad" {
-                Err("no".to_owned())
-            } else {
-                Ok(patterns.join("|"))
-            }
+            if patterns[0] == "bad" { Err("no".to_owned()) } else { Ok(patterns.join("|")) }
         }
     }
     let contexts = contexts();
     let env = Env::new(&contexts).with_files(&Files);
-    assert_eq!(
-        evaluate("hashFiles('a', '**/b')", &env),
-        Ok(json!("a|**/b"))
-    );
-    assert_eq!(
-        evaluate("hashFiles('bad')", &env)
-            .expect_err("bad")
-            .to_string(),
-        "hashFiles(): no"
-    );
+    assert_eq!(evaluate("hashFiles('a', '**/b')", &env), Ok(json!("a|**/b")));
+    assert_eq!(evaluate("hashFiles('bad')", &env).expect_err("bad").to_string(), "hashFiles(): no");
 }
 
 #[test]
@@ -515,35 +354,16 @@ fn references_name_roots_and_functions() {
         "x ${{ needs.build.outputs['list'] }} ${{ fruits[matrix.node].name || hashFiles('a') }} ${{ success() }}",
     )
     .expect("parses");
-    assert_eq!(
-        references
-            .contexts
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>(),
-        ["fruits", "matrix", "needs"]
-    );
+    assert_eq!(references.contexts.iter().map(String::as_str).collect::<Vec<_>>(), ["fruits", "matrix", "needs"]);
     assert!(references.status_functions && references.hash_files);
     assert_eq!(references.expressions, 3);
-    let paths: Vec<_> = references
-        .paths
-        .iter()
-        .map(|path| (path.offset, path.names.join(".")))
-        .collect();
+    let paths: Vec<_> = references.paths.iter().map(|path| (path.offset, path.names.join("."))).collect();
     assert_eq!(
         paths,
-        [
-            (6, "needs.build.outputs.list".to_owned()),
-            (41, "fruits.*.name".to_owned()),
-            (48, "matrix.node".to_owned())
-        ]
+        [(6, "needs.build.outputs.list".to_owned()), (41, "fruits.*.name".to_owned()), (48, "matrix.node".to_owned())]
     );
     assert_eq!(template_references("plain").expect("parses").expressions, 0);
-    assert!(
-        condition_references("${{ always() }}")
-            .expect("parses")
-            .status_functions
-    );
+    assert!(condition_references("${{ always() }}").expect("parses").status_functions);
 }
 
 proptest! {
@@ -577,9 +397,6 @@ fn check(text: &str) {
         condition_references(text).err(),
     ];
     for error in results.into_iter().flatten() {
-        assert!(
-            error.offset <= text.len() && text.is_char_boundary(error.offset),
-            "{text:?}: {error:?}"
-        );
+        assert!(error.offset <= text.len() && text.is_char_boundary(error.offset), "{text:?}: {error:?}");
     }
 }

@@ -22,9 +22,7 @@ pub fn loose_equal(left: &Value, right: &Value) -> bool {
         (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::String(left), Value::String(right)) => compare_key(left, right) == Ordering::Equal,
-        (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => {
-            std::ptr::eq(left, right)
-        }
+        (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => std::ptr::eq(left, right),
         // Whole numbers beyond 2^53 stay exact.
         (Value::Number(left), Value::Number(right)) if left == right => true,
         _ => equal_numbers(to_number(left), to_number(right)),
@@ -45,18 +43,12 @@ pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
 
 /// The order of two texts without case, as properties and strings are compared.
 pub fn compare_key(left: &str, right: &str) -> Ordering {
-    left.chars()
-        .flat_map(char::to_uppercase)
-        .cmp(right.chars().flat_map(char::to_uppercase))
+    left.chars().flat_map(char::to_uppercase).cmp(right.chars().flat_map(char::to_uppercase))
 }
 
 /// A property, first by its exact name, then without case.
 pub(super) fn property<'v>(map: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
-    map.get(name).or_else(|| {
-        map.iter()
-            .find(|(key, _)| compare_key(key, name) == Ordering::Equal)
-            .map(|(_, v)| v)
-    })
+    map.get(name).or_else(|| map.iter().find(|(key, _)| compare_key(key, name) == Ordering::Equal).map(|(_, v)| v))
 }
 
 /// A value as text: null is empty, numbers have no trailing `.0`, lists and objects are JSON.
@@ -98,18 +90,14 @@ pub(super) fn parse_number(text: &str) -> f64 {
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(digits) = text.strip_prefix(prefix) {
             // GitHub reads 32 bits.
-            return u32::from_str_radix(digits, radix)
-                .map_or(f64::NAN, |number| f64::from(number as i32));
+            return u32::from_str_radix(digits, radix).map_or(f64::NAN, |number| f64::from(number as i32));
         }
     }
     match text {
         "Infinity" => f64::INFINITY,
         "-Infinity" => f64::NEG_INFINITY,
         // Rust also reads `inf` and `nan`, which GitHub does not.
-        _ if text
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E')) =>
-        {
+        _ if text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E')) => {
             text.parse().unwrap_or(f64::NAN)
         }
         _ => f64::NAN,

@@ -64,48 +64,28 @@ impl JobContexts {
     /// What the status functions answer in the job's `if`: success() when all needs succeeded, failure() when any
     /// job above failed, cancelled() when the run is.
     pub fn status(&self) -> Status {
-        let succeeded = self
-            .needs
-            .values()
-            .all(|need| need.result == NeedResult::Success);
-        let failed = self.ancestor_failed
-            || self
-                .needs
-                .values()
-                .any(|need| need.result == NeedResult::Failure);
-        Status {
-            success: succeeded && !self.cancelled,
-            failure: failed && !self.cancelled,
-            cancelled: self.cancelled,
-        }
+        let succeeded = self.needs.values().all(|need| need.result == NeedResult::Success);
+        let failed = self.ancestor_failed || self.needs.values().any(|need| need.result == NeedResult::Failure);
+        Status { success: succeeded && !self.cancelled, failure: failed && !self.cancelled, cancelled: self.cancelled }
     }
 
     /// The needs context.
     pub fn needs_value(&self) -> Value {
-        let needs = self.needs.iter().map(|(id, need)| {
-            (
-                id.clone(),
-                json!({ "result": need.result.word(), "outputs": need.outputs }),
-            )
-        });
+        let needs = self
+            .needs
+            .iter()
+            .map(|(id, need)| (id.clone(), json!({ "result": need.result.word(), "outputs": need.outputs })));
         Value::Object(needs.collect())
     }
 
     /// The contexts that exist for the whole run.
     pub(super) fn of_run(&self) -> Map<String, Value> {
         let mut contexts = Map::new();
-        for (name, value) in [
-            ("github", &self.github),
-            ("vars", &self.vars),
-            ("inputs", &self.inputs),
-            ("secrets", &self.secrets),
-        ] {
+        for (name, value) in
+            [("github", &self.github), ("vars", &self.vars), ("inputs", &self.inputs), ("secrets", &self.secrets)]
+        {
             // A missing context is empty, not unknown.
-            let value = if value.is_null() {
-                Value::Object(Map::new())
-            } else {
-                value.clone()
-            };
+            let value = if value.is_null() { Value::Object(Map::new()) } else { value.clone() };
             contexts.insert(name.to_owned(), value);
         }
         contexts
@@ -119,12 +99,7 @@ impl JobContexts {
     }
 
     /// The contexts of one job of a matrix.
-    pub(super) fn of_row(
-        &self,
-        row: &MatrixRow,
-        fail_fast: bool,
-        max_parallel: Option<u32>,
-    ) -> Map<String, Value> {
+    pub(super) fn of_row(&self, row: &MatrixRow, fail_fast: bool, max_parallel: Option<u32>) -> Map<String, Value> {
         let mut contexts = self.of_job();
         let strategy = json!({
             "fail-fast": fail_fast,

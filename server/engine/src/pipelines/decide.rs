@@ -2,7 +2,7 @@
 //! labels, environment and limits. Decides nothing by itself about waiting or order: that is the scheduler's.
 
 use millrace_proto::expression::render;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::TIMEOUT_MAX_MINUTES;
 use super::contexts::JobContexts;
@@ -31,23 +31,14 @@ pub struct StrategyValues {
 }
 
 /// The job's strategy.
-pub fn strategy(
-    workflow: &Workflow,
-    job: &JobDef,
-    contexts: &JobContexts,
-) -> Result<StrategyValues, Diagnostic> {
+pub fn strategy(workflow: &Workflow, job: &JobDef, contexts: &JobContexts) -> Result<StrategyValues, Diagnostic> {
     let scope = Scope::new(&workflow.file, contexts.of_job());
     let max_parallel = match &job.strategy.max_parallel {
         None => None,
         Some(Setting::Fixed(most)) => Some(*most),
-        Some(Setting::Expression(text)) => {
-            Some((scope.number("max-parallel", text)? as u32).max(1))
-        }
+        Some(Setting::Expression(text)) => Some((scope.number("max-parallel", text)? as u32).max(1)),
     };
-    Ok(StrategyValues {
-        fail_fast: scope.flag("fail-fast", &job.strategy.fail_fast)?,
-        max_parallel,
-    })
+    Ok(StrategyValues { fail_fast: scope.flag("fail-fast", &job.strategy.fail_fast)?, max_parallel })
 }
 
 /// What is known of one job of a matrix (or of a job without one) when it becomes ready.
@@ -99,11 +90,7 @@ pub fn resolve(
 /// The run's name: `run-name`, else `name`, else the file.
 pub fn run_name(workflow: &Workflow, contexts: &JobContexts) -> Result<String, Diagnostic> {
     let scope = Scope::new(&workflow.file, contexts.of_run());
-    let from_template = workflow
-        .run_name
-        .as_ref()
-        .map(|text| scope.text("run-name", text))
-        .transpose()?;
+    let from_template = workflow.run_name.as_ref().map(|text| scope.text("run-name", text)).transpose()?;
     let name = from_template
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
@@ -113,17 +100,24 @@ pub fn run_name(workflow: &Workflow, contexts: &JobContexts) -> Result<String, D
 }
 
 /// The contexts of one job of a matrix.
+pub(super) fn row_contexts(
+    workflow: &Workflow,
+    job: &JobDef,
+    row: &MatrixRow,
+    contexts: &JobContexts,
+) -> Result<Map<String, Value>, Diagnostic> {
+    let strategy = strategy(workflow, job, contexts)?;
+    Ok(contexts.of_row(row, strategy.fail_fast, strategy.max_parallel))
+}
+
+/// The same as a scope.
 pub(super) fn row_scope<'w>(
     workflow: &'w Workflow,
     job: &JobDef,
     row: &MatrixRow,
     contexts: &JobContexts,
 ) -> Result<Scope<'w>, Diagnostic> {
-    let strategy = strategy(workflow, job, contexts)?;
-    Ok(Scope::new(
-        &workflow.file,
-        contexts.of_row(row, strategy.fail_fast, strategy.max_parallel),
-    ))
+    Ok(Scope::new(&workflow.file, row_contexts(workflow, job, row, contexts)?))
 }
 
 /// `timeout-minutes` in milliseconds.
@@ -147,30 +141,16 @@ fn name(scope: &Scope<'_>, job: &JobDef, row: &MatrixRow) -> Result<String, Diag
     };
     let name = scope.text("name", text)?;
     // A name with expressions tells the rows apart by itself.
-    let suffix = if text.text.contains("${{") {
-        ""
-    } else {
-        row.suffix.as_str()
-    };
+    let suffix = if text.text.contains("${{") { "" } else { row.suffix.as_str() };
     let name = format!("{}{suffix}", name.trim());
-    Ok(if name.is_empty() {
-        format!("{}{}", job.id, row.suffix)
-    } else {
-        shorten(&name)
-    })
+    Ok(if name.is_empty() { format!("{}{}", job.id, row.suffix) } else { shorten(&name) })
 }
 
 fn labels(scope: &Scope<'_>, job: &JobDef) -> Result<Vec<String>, Diagnostic> {
     let (labels, at) = match &job.runs_on {
         RunsOn::Labels(texts) => {
-            let labels = texts
-                .iter()
-                .map(|text| scope.text("runs-on", text))
-                .collect::<Result<Vec<_>, _>>()?;
-            (
-                labels,
-                texts.first().map(|text| text.at).unwrap_or_default(),
-            )
+            let labels = texts.iter().map(|text| scope.text("runs-on", text)).collect::<Result<Vec<_>, _>>()?;
+            (labels, texts.first().map(|text| text.at).unwrap_or_default())
         }
         RunsOn::Expression(text) => (label_values(scope, text)?, text.at),
     };
@@ -183,11 +163,7 @@ fn labels(scope: &Scope<'_>, job: &JobDef) -> Result<Vec<String>, Diagnostic> {
             distinct.push(label);
         }
     }
-    if distinct.is_empty() {
-        Err(empty_label(scope, at))
-    } else {
-        Ok(distinct)
-    }
+    if distinct.is_empty() { Err(empty_label(scope, at)) } else { Ok(distinct) }
 }
 
 fn label_values(scope: &Scope<'_>, text: &Text) -> Result<Vec<String>, Diagnostic> {
@@ -208,31 +184,16 @@ fn environment(scope: &Scope<'_>, job: &JobDef) -> Result<Option<Environment>, D
     let Some(environment) = &job.environment else {
         return Ok(None);
     };
-    let name = scope
-        .text("environment", &environment.name)?
-        .trim()
-        .to_owned();
+    let name = scope.text("environment", &environment.name)?.trim().to_owned();
     // An expression that gives an empty name means: no environment.
     if name.is_empty() && !environment.approval_required {
         return Ok(None);
     }
     if name.is_empty() {
-        return Err(Diagnostic::error(
-            scope.file,
-            environment.name.at,
-            "`environment`: the name is empty",
-        ));
+        return Err(Diagnostic::error(scope.file, environment.name.at, "`environment`: the name is empty"));
     }
-    let url = environment
-        .url
-        .as_ref()
-        .map(|url| scope.text("environment.url", url))
-        .transpose()?;
-    Ok(Some(Environment {
-        name,
-        url,
-        approval_required: environment.approval_required,
-    }))
+    let url = environment.url.as_ref().map(|url| scope.text("environment.url", url)).transpose()?;
+    Ok(Some(Environment { name, url, approval_required: environment.approval_required }))
 }
 
 fn shorten(name: &str) -> String {

@@ -62,11 +62,7 @@ impl fmt::Display for Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(
-            f,
-            "{}:{}:{}: {severity}: {}",
-            self.file, self.line, self.column, self.message
-        )?;
+        write!(f, "{}:{}:{}: {severity}: {}", self.file, self.line, self.column, self.message)?;
         match &self.suggestion {
             Some(suggestion) => write!(f, " (did you mean `{suggestion}`?)"),
             None => Ok(()),

@@ -12,11 +12,7 @@ pub(super) fn stages(needs: &Needs) -> Result<Vec<u32>, Vec<usize>> {
         let mut path: Vec<(usize, usize)> = vec![(start, 0)];
         while let Some((job, next)) = path.last().copied() {
             let Some(&needed) = needs[job].get(next).filter(|_| stages[job].is_none()) else {
-                let depth = needs[job]
-                    .iter()
-                    .filter_map(|needed| stages[*needed])
-                    .map(|depth| depth + 1)
-                    .max();
+                let depth = needs[job].iter().filter_map(|needed| stages[*needed]).map(|depth| depth + 1).max();
                 stages[job] = Some(depth.unwrap_or(0));
                 path.pop();
                 continue;
@@ -40,19 +36,11 @@ mod tests {
     #[test]
     fn depths_and_cycles() {
         assert_eq!(stages(&vec![]), Ok(vec![]));
-        assert_eq!(
-            stages(&vec![vec![], vec![0], vec![0, 1], vec![]]),
-            Ok(vec![0, 1, 2, 0])
-        );
+        assert_eq!(stages(&vec![vec![], vec![0], vec![0, 1], vec![]]), Ok(vec![0, 1, 2, 0]));
         assert_eq!(stages(&vec![vec![2], vec![], vec![1]]), Ok(vec![2, 0, 1]));
         assert_eq!(stages(&vec![vec![0]]), Err(vec![0]));
-        assert_eq!(
-            stages(&vec![vec![1], vec![2], vec![3], vec![1]]),
-            Err(vec![1, 2, 3])
-        );
-        let chain: Vec<Vec<usize>> = (0..500)
-            .map(|job| if job == 499 { vec![] } else { vec![job + 1] })
-            .collect();
+        assert_eq!(stages(&vec![vec![1], vec![2], vec![3], vec![1]]), Err(vec![1, 2, 3]));
+        let chain: Vec<Vec<usize>> = (0..500).map(|job| if job == 499 { vec![] } else { vec![job + 1] }).collect();
         assert_eq!(stages(&chain).map(|stages| stages[0]), Ok(499));
     }
 }

@@ -20,8 +20,8 @@ pub use contexts::{JobContexts, NeedOutcome, NeedResult};
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use expand::MatrixRow;
 pub use workflow::{
-    CHECKOUT, Defaults, EnvironmentDef, InputDef, InputType, JobDef, Matrix, PushFilter, RunsOn,
-    Setting, StepAction, StepDef, Strategy, Text, Triggers, Workflow,
+    CHECKOUT, Defaults, EnvironmentDef, InputDef, InputType, JobDef, Matrix, PushFilter, RunsOn, Setting, StepAction,
+    StepDef, Strategy, Text, Triggers, Workflow,
 };
 
 /// The largest workflow file.
@@ -34,6 +34,8 @@ pub const JOB_STEPS_MAX: usize = 1_000;
 pub const MATRIX_MAX_JOBS: usize = 256;
 /// The most combinations of a matrix that are looked at before `exclude`.
 pub const MATRIX_MAX_COMBINATIONS: usize = 1_024;
+/// The longest text of the values of all jobs of a matrix together.
+pub const MATRIX_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The most inputs, GitHub's own limit.
 pub const INPUTS_MAX: usize = 25;
 /// The longest id of a job or step.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use millrace_proto::expression::Template;
+use millrace_proto::expression::{Contexts, Template};
 use millrace_proto::task_content::{Action, SCHEMA, TaskContent, Uses};
 use serde_json::{Map, Value, json};
 
 use super::contexts::JobContexts;
-use super::decide::{self, row_scope, timeout_ms};
+use super::decide::{self, row_contexts, row_scope, timeout_ms};
 use super::diagnostic::Diagnostic;
 use super::expand::MatrixRow;
 use super::scope::Scope;
@@ -28,20 +28,13 @@ pub fn task_content(
     contexts: &JobContexts,
 ) -> Result<TaskContent, Diagnostic> {
     let resolved = decide::resolve(workflow, job, row, contexts)?;
-    let mut scope = row_scope(workflow, job, row, contexts)?;
+    let scope = row_scope(workflow, job, row, contexts)?;
     let env = environment(workflow, job, contexts, &scope)?;
-    scope
-        .contexts
-        .insert("job".to_owned(), json!({ "status": "success" }));
-    let shared = scope.contexts.clone();
-    scope
-        .contexts
-        .insert("env".to_owned(), Value::Object(to_object(&env)));
-    let actions = job
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| action(workflow, job, step, index, &scope));
+    let job_context = json!({ "status": "success" });
+    let mut shared = row_contexts(workflow, job, row, contexts)?;
+    shared.insert("job".to_owned(), job_context.clone());
+    let scope = scope.with("job", job_context).with("env", Value::Object(to_object(&env)));
+    let actions = job.steps.iter().enumerate().map(|(index, step)| action(workflow, job, step, index, &scope));
     Ok(TaskContent {
         schema: SCHEMA,
         key: resolved.key,
@@ -75,11 +68,7 @@ fn action(
     scope: &Scope<'_>,
 ) -> Result<Action, Diagnostic> {
     let scope = step_scope(step, scope);
-    let timeout_ms = step
-        .timeout_ms
-        .as_ref()
-        .map(|setting| timeout_ms(&scope, setting))
-        .transpose()?;
+    let timeout_ms = step.timeout_ms.as_ref().map(|setting| timeout_ms(&scope, setting)).transpose()?;
     let mut action = Action {
         index: index as u32,
         name: name(step, &scope),
@@ -92,28 +81,16 @@ fn action(
         ..Action::default()
     };
     match &step.action {
-        StepAction::Run {
-            script,
-            shell: own_shell,
-            working_directory,
-        } => {
+        StepAction::Run { script, shell: own_shell, working_directory } => {
             action.command = scope.known(script);
             action.template = has_expressions(script).then(|| script.text.clone());
             let defaults = [&job.defaults.shell, &workflow.defaults.shell];
             action.shell = shell(&scope, first(own_shell, defaults))?;
-            let defaults = [
-                &job.defaults.working_directory,
-                &workflow.defaults.working_directory,
-            ];
-            action.directory = first(working_directory, defaults)
-                .map(|text| text.text.clone())
-                .unwrap_or_default();
+            let defaults = [&job.defaults.working_directory, &workflow.defaults.working_directory];
+            action.directory = first(working_directory, defaults).map(|text| text.text.clone()).unwrap_or_default();
         }
         StepAction::Checkout { with, .. } => {
-            action.uses = Some(Uses {
-                name: CHECKOUT.to_owned(),
-                with: templates(with),
-            });
+            action.uses = Some(Uses { name: CHECKOUT.to_owned(), with: templates(with) });
         }
     }
     Ok(action)
@@ -121,19 +98,12 @@ fn action(
 
 /// The job's contexts with the step's own environment, as far as it is known.
 fn step_scope<'f>(step: &StepDef, scope: &Scope<'f>) -> Scope<'f> {
-    let mut contexts = scope.contexts.clone();
-    let own = step
-        .env
-        .iter()
-        .map(|(name, text)| (name.clone(), Value::String(scope.known(text))));
-    if let Some(Value::Object(env)) = contexts.get_mut("env") {
-        env.extend(own);
-    }
-    Scope {
-        file: scope.file,
-        contexts,
-        status: scope.status,
-    }
+    let mut env = match scope.context("env") {
+        Some(Value::Object(env)) => env.clone(),
+        _ => Map::new(),
+    };
+    env.extend(step.env.iter().map(|(name, text)| (name.clone(), Value::String(scope.known(text)))));
+    scope.with("env", Value::Object(env))
 }
 
 fn name(step: &StepDef, scope: &Scope<'_>) -> String {
@@ -153,14 +123,7 @@ fn first_line(script: &str) -> &str {
 
 /// Whether the step would run when all goes well; what only the runner knows counts as empty.
 fn foreseen(step: &StepDef, scope: &Scope<'_>) -> bool {
-    let mut contexts = scope.contexts.clone();
-    contexts.insert("steps".to_owned(), json!({}));
-    contexts.insert("runner".to_owned(), json!({}));
-    let scope = Scope {
-        file: scope.file,
-        contexts,
-        status: scope.status,
-    };
+    let scope = scope.with("steps", json!({})).with("runner", json!({}));
     scope.condition(step.condition.as_ref()).unwrap_or(false)
 }
 
@@ -193,8 +156,7 @@ pub(super) fn is_shell(shell: &str) -> bool {
 }
 
 fn first<'t>(own: &'t Option<Text>, defaults: [&'t Option<Text>; 2]) -> Option<&'t Text> {
-    own.as_ref()
-        .or_else(|| defaults.into_iter().find_map(Option::as_ref))
+    own.as_ref().or_else(|| defaults.into_iter().find_map(Option::as_ref))
 }
 
 fn has_expressions(text: &Text) -> bool {
@@ -202,14 +164,9 @@ fn has_expressions(text: &Text) -> bool {
 }
 
 fn templates(texts: &IndexMap<String, Text>) -> BTreeMap<String, String> {
-    texts
-        .iter()
-        .map(|(name, text)| (name.clone(), text.text.clone()))
-        .collect()
+    texts.iter().map(|(name, text)| (name.clone(), text.text.clone())).collect()
 }
 
 fn to_object(env: &IndexMap<String, String>) -> Map<String, Value> {
-    env.iter()
-        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-        .collect()
+    env.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect()
 }

@@ -1,22 +1,23 @@
 //! The name that was probably meant. Knows nothing of what the names are for.
 
+/// Longer names get no suggestion, and only so many candidates are compared: the work is bounded.
+const NAME_MAX_CHARS: usize = 50;
+const CANDIDATES_MAX: usize = 100;
+
 /// The candidate nearest to `written`, if one is near enough.
-pub(super) fn suggest<'c>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<String> {
+pub(super) fn suggest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     let lower = written.to_lowercase();
+    let length = lower.chars().count();
     // A third of the letters may be wrong: more would guess anything.
-    let most = (lower.chars().count() / 3).clamp(1, 4);
+    let most = (length / 3).clamp(1, 4);
+    if length > NAME_MAX_CHARS {
+        return None;
+    }
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != written)
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .filter(|candidate| *candidate != written && candidate.len().abs_diff(written.len()) <= most)
+        .take(CANDIDATES_MAX)
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())

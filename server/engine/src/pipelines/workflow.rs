@@ -30,10 +30,7 @@ pub struct Workflow {
 impl Workflow {
     /// Parses and checks a file. Warnings come with the workflow, errors instead of it, both in the file's order;
     /// with errors come the warnings too.
-    pub fn parse(
-        file_name: &str,
-        bytes: &[u8],
-    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         super::parse::workflow(file_name, bytes)
     }
 
@@ -187,11 +184,7 @@ pub struct Strategy {
 
 impl Default for Strategy {
     fn default() -> Self {
-        Self {
-            matrix: None,
-            fail_fast: Setting::Fixed(true),
-            max_parallel: None,
-        }
+        Self { matrix: None, fail_fast: Setting::Fixed(true), max_parallel: None }
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::{Number, Value};
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
 use super::diagnostic::{Diagnostic, Spot};
 use super::source::Source;
-use super::{YAML_MAX_ALIASES, YAML_MAX_DEPTH, YAML_MAX_TEXT_BYTES, YAML_MAX_VALUES};
+use super::{DIAGNOSTICS_MAX, YAML_MAX_ALIASES, YAML_MAX_DEPTH, YAML_MAX_TEXT_BYTES, YAML_MAX_VALUES};
 
 /// A value and where it starts.
 #[derive(Debug)]
@@ -73,17 +73,14 @@ impl Scalar {
 }
 
 /// The document of a file. Duplicate keys are found here, too: the first stays.
-pub(super) fn document(
-    source: &Source<'_>,
-) -> Result<(Option<Rc<Node>>, Vec<Diagnostic>), Diagnostic> {
+pub(super) fn document(source: &Source<'_>) -> Result<(Option<Rc<Node>>, Vec<Diagnostic>), Diagnostic> {
     let limits = options! { emit_comments: false };
     let mut parser = Parser::new_from_str_with_options(source.text, limits);
     let mut tree = Tree::new(source);
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| scan_error(source, &error))?;
         let start = offset(source, &span);
-        tree.take(event, start)
-            .map_err(|message| Diagnostic::error(source.file, source.spot(start), message))?;
+        tree.take(event, start).map_err(|message| Diagnostic::error(source.file, source.spot(start), message))?;
     }
     Ok((tree.root, tree.duplicates))
 }
@@ -111,11 +108,7 @@ struct Open {
 
 enum Content {
     List(Vec<Rc<Node>>),
-    Map {
-        entries: Vec<Entry>,
-        places: HashMap<String, usize>,
-        key: Option<(String, usize)>,
-    },
+    Map { entries: Vec<Entry>, places: HashMap<String, usize>, key: Option<(String, usize)> },
 }
 
 impl<'s> Tree<'s> {
@@ -145,21 +138,9 @@ impl<'s> Tree<'s> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_string = scalar_tag(tag.as_deref())?;
                 let bytes = text.len();
-                let scalar = Scalar {
-                    text: text.into_owned(),
-                    style,
-                    is_string,
-                };
+                let scalar = Scalar { text: text.into_owned(), style, is_string };
                 self.spend(1, bytes)?;
-                self.add(
-                    Rc::new(Node {
-                        start,
-                        kind: Kind::Scalar(scalar),
-                        values: 1,
-                        bytes,
-                    }),
-                    anchor,
-                )
+                self.add(Rc::new(Node { start, kind: Kind::Scalar(scalar), values: 1, bytes }), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 collection_tag(tag.as_deref(), "seq")?;
@@ -167,11 +148,7 @@ impl<'s> Tree<'s> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 collection_tag(tag.as_deref(), "map")?;
-                let content = Content::Map {
-                    entries: Vec::new(),
-                    places: HashMap::new(),
-                    key: None,
-                };
+                let content = Content::Map { entries: Vec::new(), places: HashMap::new(), key: None };
                 self.begin(start, anchor, content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
@@ -185,40 +162,19 @@ impl<'s> Tree<'s> {
             return Err(too_deep());
         }
         self.spend(1, 0)?;
-        self.open.push(Open {
-            start,
-            anchor,
-            values: 1,
-            bytes: 0,
-            content,
-        });
+        self.open.push(Open { start, anchor, values: 1, bytes: 0, content });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), String> {
-        let Some(Open {
-            start,
-            anchor,
-            values,
-            bytes,
-            content,
-        }) = self.open.pop()
-        else {
+        let Some(Open { start, anchor, values, bytes, content }) = self.open.pop() else {
             return Ok(());
         };
         let kind = match content {
             Content::List(items) => Kind::List(items),
             Content::Map { entries, .. } => Kind::Map(entries),
         };
-        self.add(
-            Rc::new(Node {
-                start,
-                kind,
-                values,
-                bytes,
-            }),
-            anchor,
-        )
+        self.add(Rc::new(Node { start, kind, values, bytes }), anchor)
     }
 
     fn alias(&mut self, anchor: usize) -> Result<(), String> {
@@ -226,11 +182,7 @@ impl<'s> Tree<'s> {
         if self.aliases > YAML_MAX_ALIASES {
             return Err(format!("more than {YAML_MAX_ALIASES} aliases (`*name`)"));
         }
-        let node = self
-            .anchors
-            .get(&anchor)
-            .cloned()
-            .ok_or("an alias inside the value that it stands for")?;
+        let node = self.anchors.get(&anchor).cloned().ok_or("an alias inside the value that it stands for")?;
         self.spend(node.values, node.bytes)?;
         self.add(node, 0)
     }
@@ -240,9 +192,7 @@ impl<'s> Tree<'s> {
         self.values += values;
         self.bytes += bytes;
         if self.values > YAML_MAX_VALUES {
-            return Err(format!(
-                "the file comes to more than {YAML_MAX_VALUES} values (aliases count each time)"
-            ));
+            return Err(format!("the file comes to more than {YAML_MAX_VALUES} values (aliases count each time)"));
         }
         if self.bytes > YAML_MAX_TEXT_BYTES {
             return Err(format!(
@@ -264,11 +214,7 @@ impl<'s> Tree<'s> {
         open.bytes += node.bytes;
         match &mut open.content {
             Content::List(items) => items.push(node),
-            Content::Map {
-                entries,
-                places,
-                key,
-            } => match key.take() {
+            Content::Map { entries, places, key } => match key.take() {
                 None => {
                     let Kind::Scalar(scalar) = &node.kind else {
                         return Err(format!("a key must be text, found {}", node.describe()));
@@ -277,20 +223,16 @@ impl<'s> Tree<'s> {
                 }
                 Some((name, key_start)) => {
                     if let Some(first) = places.get(&name) {
+                        if self.duplicates.len() == DIAGNOSTICS_MAX {
+                            return Ok(());
+                        }
                         let first = self.source.spot(*first).line;
-                        let message = format!(
-                            "key `{name}` stands here a second time, first in line {first}"
-                        );
+                        let message = format!("key `{name}` stands here a second time, first in line {first}");
                         let at = self.source.spot(key_start);
-                        self.duplicates
-                            .push(Diagnostic::error(self.source.file, at, message));
+                        self.duplicates.push(Diagnostic::error(self.source.file, at, message));
                     } else {
                         places.insert(name.clone(), key_start);
-                        entries.push(Entry {
-                            key: name,
-                            key_start,
-                            value: node,
-                        });
+                        entries.push(Entry { key: name, key_start, value: node });
                     }
                 }
             },
@@ -305,15 +247,16 @@ fn scalar_tag(tag: Option<&Tag>) -> Result<bool, String> {
         None | Some((Some("null" | "bool" | "int" | "float"), _)) => Ok(false),
         Some((Some("str"), _)) => Ok(true),
         Some((_, tag)) if tag.original() == "!" => Ok(true),
-        Some((_, tag)) => Err(format!("tag `{}` is not supported", tag.original())),
+        Some((_, tag)) => {
+            let tag = tag.original();
+            Err(format!("tag `{tag}` is not supported: quote a text that starts with `!`"))
+        }
     }
 }
 
 fn collection_tag(tag: Option<&Tag>, expected: &str) -> Result<(), String> {
     match tag {
-        Some(tag) if tag.core_suffix() != Some(expected) => {
-            Err(format!("tag `{}` is not supported", tag.original()))
-        }
+        Some(tag) if tag.core_suffix() != Some(expected) => Err(format!("tag `{}` is not supported", tag.original())),
         _ => Ok(()),
     }
 }
@@ -328,13 +271,9 @@ fn offset(source: &Source<'_>, span: &Span) -> usize {
 
 fn scan_error(source: &Source<'_>, error: &ScanError) -> Diagnostic {
     let marker = error.marker();
-    let at = marker.byte_offset().unwrap_or_else(|| {
-        source
-            .text
-            .char_indices()
-            .nth(marker.index())
-            .map_or(source.text.len(), |(at, _)| at)
-    });
+    let at = marker
+        .byte_offset()
+        .unwrap_or_else(|| source.text.char_indices().nth(marker.index()).map_or(source.text.len(), |(at, _)| at));
     let at = source.spot(at.min(source.text.len()));
     if let Some(spot) = tab_near(source, at) {
         return Diagnostic::error(
@@ -344,6 +283,9 @@ fn scan_error(source: &Source<'_>, error: &ScanError) -> Diagnostic {
         );
     }
     let text = error.info();
+    if matches!(error.kind(), ErrorKind::UnknownAnchor) {
+        return Diagnostic::error(source.file, at, "an alias (`*name`) without its anchor (`&name`) before it");
+    }
     if text.contains("recursion limit") || text.contains("nesting") {
         return Diagnostic::error(source.file, at, too_deep());
     }
@@ -356,10 +298,7 @@ fn tab_near(source: &Source<'_>, at: Spot) -> Option<Spot> {
         let text = source.line(line);
         let indentation = &text[..text.len() - text.trim_start().len()];
         let column = indentation.find('\t')?;
-        (!text.trim().is_empty()).then_some(Spot {
-            line,
-            column: column as u32 + 1,
-        })
+        (!text.trim().is_empty()).then_some(Spot { line, column: column as u32 + 1 })
     })
 }
 
@@ -371,20 +310,12 @@ fn number(text: &str) -> Option<Number> {
     if let Some(octal) = text.strip_prefix("0o") {
         return i64::from_str_radix(octal, 8).ok().map(Number::from);
     }
-    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        || !digits.contains(|c: char| c.is_ascii_digit())
-    {
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if !digits
-        .chars()
-        .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
-    {
+    if !digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-')) {
         return None;
     }
     let text = text.strip_prefix('+').unwrap_or(text);
-    text.parse::<i64>()
-        .ok()
-        .map(Number::from)
-        .or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64))
+    text.parse::<i64>().ok().map(Number::from).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64))
 }

@@ -25,15 +25,7 @@ const KEYS: [&str; 13] = [
 ];
 
 /// Known to GitHub; without them the job would not be the one that was meant.
-const LATER: [&str; 7] = [
-    "container",
-    "services",
-    "secrets",
-    "uses",
-    "with",
-    "concurrency",
-    "snapshot",
-];
+const LATER: [&str; 7] = ["container", "services", "secrets", "uses", "with", "concurrency", "snapshot"];
 
 /// A job, and where each of its needs stands.
 pub(super) struct ParsedJob {
@@ -53,18 +45,11 @@ impl Reader<'_> {
             id: entry.key.clone(),
             at: self.spot(entry.key_start),
             stage: 0,
-            name: fields
-                .get("name")
-                .and_then(|node| self.text(node, "name", &JOB)),
+            name: fields.get("name").and_then(|node| self.text(node, "name", &JOB)),
             needs,
             runs_on: self.runs_on(&fields, entry),
-            condition: fields
-                .get("if")
-                .and_then(|node| self.condition(node, &JOB_IF)),
-            strategy: fields
-                .get("strategy")
-                .map(|node| self.strategy(node))
-                .unwrap_or_default(),
+            condition: fields.get("if").and_then(|node| self.condition(node, &JOB_IF)),
+            strategy: fields.get("strategy").map(|node| self.strategy(node)).unwrap_or_default(),
             timeout_ms: fields
                 .get("timeout-minutes")
                 .and_then(|node| self.timeout(node, &JOB))
@@ -73,21 +58,10 @@ impl Reader<'_> {
                 .get("continue-on-error")
                 .and_then(|node| self.flag(node, "continue-on-error", &JOB))
                 .unwrap_or(Setting::Fixed(false)),
-            outputs: fields
-                .get("outputs")
-                .map(|node| self.texts(node, "outputs", &OUTPUTS))
-                .unwrap_or_default(),
-            defaults: fields
-                .get("defaults")
-                .map(|node| self.defaults(node, &DEFAULTS))
-                .unwrap_or_default(),
-            env: fields
-                .get("env")
-                .map(|node| self.env(node, &JOB_ENV))
-                .unwrap_or_default(),
-            environment: fields
-                .get("environment")
-                .and_then(|node| self.environment(node)),
+            outputs: fields.get("outputs").map(|node| self.texts(node, "outputs", &OUTPUTS)).unwrap_or_default(),
+            defaults: fields.get("defaults").map(|node| self.defaults(node, &DEFAULTS)).unwrap_or_default(),
+            env: fields.get("env").map(|node| self.env(node, &JOB_ENV)).unwrap_or_default(),
+            environment: fields.get("environment").and_then(|node| self.environment(node)),
             steps: self.job_steps(&fields, entry),
         };
         self.check_uses(&job, first_use);
@@ -97,35 +71,20 @@ impl Reader<'_> {
     /// GitHub's pattern of ids; whether it holds.
     pub(super) fn check_id(&mut self, what: &str, id: &str, at: usize) -> bool {
         let starts = id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let sound = starts
-            && id
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        let sound = starts && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
         if !sound {
-            let message = format!(
-                "{what} `{id}`: must start with a letter or `_`, then letters, digits, `_` or `-`"
-            );
+            let message = format!("{what} `{id}`: must start with a letter or `_`, then letters, digits, `_` or `-`");
             self.error(at, message);
         } else if id.len() > ID_MAX_CHARS {
-            self.error(
-                at,
-                format!(
-                    "{what} has {} characters, over the limit of {ID_MAX_CHARS}",
-                    id.len()
-                ),
-            );
+            self.error(at, format!("{what} has {} characters, over the limit of {ID_MAX_CHARS}", id.len()));
         }
         sound
     }
 
     /// `defaults.run`
     pub(super) fn defaults(&mut self, node: &Node, place: &Place) -> Defaults {
-        let run = self
-            .fields(node, "defaults", &["run"], &[])
-            .and_then(|fields| fields.get("run"));
-        let fields = run.and_then(|node| {
-            self.fields(node, "defaults.run", &["shell", "working-directory"], &[])
-        });
+        let run = self.fields(node, "defaults", &["run"], &[]).and_then(|fields| fields.get("run"));
+        let fields = run.and_then(|node| self.fields(node, "defaults.run", &["shell", "working-directory"], &[]));
         let Some(fields) = fields else {
             return Defaults::default();
         };
@@ -139,17 +98,13 @@ impl Reader<'_> {
 
     pub(super) fn permissions(&mut self, fields: &Fields<'_>) {
         if let Some(entry) = fields.entry("permissions") {
-            let message =
-                "not yet supported: `permissions` has no effect, jobs get no repository token";
+            let message = "not yet supported: `permissions` has no effect, jobs get no repository token";
             self.warning(entry.key_start, message);
         }
     }
 
     fn needs(&mut self, fields: &Fields<'_>) -> (Vec<String>, Vec<usize>) {
-        let items = fields
-            .get("needs")
-            .and_then(|node| self.list(node, "needs", true))
-            .unwrap_or_default();
+        let items = fields.get("needs").and_then(|node| self.list(node, "needs", true)).unwrap_or_default();
         let mut needs = Vec::new();
         let mut places = Vec::new();
         for item in items {
@@ -166,10 +121,7 @@ impl Reader<'_> {
     fn runs_on(&mut self, fields: &Fields<'_>, entry: &Entry) -> RunsOn {
         let none = RunsOn::Labels(Vec::new());
         let Some(node) = fields.get("runs-on") else {
-            self.error(
-                entry.key_start,
-                format!("job `{}` needs `runs-on`", entry.key),
-            );
+            self.error(entry.key_start, format!("job `{}` needs `runs-on`", entry.key));
             return none;
         };
         if let Some(text) = self.expression(node, &JOB) {
@@ -191,43 +143,23 @@ impl Reader<'_> {
         if items.is_empty() && matches!(node.kind, Kind::List(_)) {
             self.error(node.start, "`runs-on` is an empty list");
         }
-        RunsOn::Labels(
-            items
-                .into_iter()
-                .filter_map(|item| self.text(item, "runs-on", &JOB))
-                .collect(),
-        )
+        RunsOn::Labels(items.into_iter().filter_map(|item| self.text(item, "runs-on", &JOB)).collect())
     }
 
     fn environment(&mut self, node: &Node) -> Option<EnvironmentDef> {
         if !matches!(node.kind, Kind::Map(_)) {
             let name = self.text(node, "environment", &JOB)?;
-            return Some(EnvironmentDef {
-                name,
-                url: None,
-                approval_required: false,
-            });
+            return Some(EnvironmentDef { name, url: None, approval_required: false });
         }
-        let fields = self.fields(
-            node,
-            "environment",
-            &["name", "url", "approval"],
-            &["deployment"],
-        )?;
+        let fields = self.fields(node, "environment", &["name", "url", "approval"], &["deployment"])?;
         let approval = fields.get("approval").and_then(|node| self.approval(node));
-        let url = fields
-            .get("url")
-            .and_then(|node| self.text(node, "environment.url", &JOB));
+        let url = fields.get("url").and_then(|node| self.text(node, "environment.url", &JOB));
         let Some(name) = fields.get("name") else {
             self.error(node.start, "`environment`: `name` is missing");
             return None;
         };
         let name = self.text(name, "environment.name", &JOB)?;
-        Some(EnvironmentDef {
-            name,
-            url,
-            approval_required: approval == Some(true),
-        })
+        Some(EnvironmentDef { name, url, approval_required: approval == Some(true) })
     }
 
     fn approval(&mut self, node: &Node) -> Option<bool> {
@@ -237,12 +169,7 @@ impl Reader<'_> {
             "none" => Some(false),
             other => {
                 let message = format!("`approval`: expected required or none, found `{other}`");
-                self.report(
-                    Severity::Error,
-                    node.start,
-                    message,
-                    suggest(other, ["required", "none"]),
-                );
+                self.report(Severity::Error, node.start, message, suggest(other, ["required", "none"]));
                 None
             }
         }
@@ -252,10 +179,7 @@ impl Reader<'_> {
         let Some(node) = fields.get("steps") else {
             // A job that calls a workflow has said already why it can't run.
             if fields.entry("uses").is_none() {
-                self.error(
-                    entry.key_start,
-                    format!("job `{}` needs `steps`", entry.key),
-                );
+                self.error(entry.key_start, format!("job `{}` needs `steps`", entry.key));
             }
             return Vec::new();
         };

@@ -22,32 +22,17 @@ use super::workflow::{JobDef, Workflow};
 use super::yaml::{self, Node};
 use super::{DIAGNOSTICS_MAX, JOBS_MAX};
 
-const KEYS: [&str; 7] = [
-    "name",
-    "run-name",
-    "on",
-    "env",
-    "defaults",
-    "jobs",
-    "permissions",
-];
+const KEYS: [&str; 7] = ["name", "run-name", "on", "env", "defaults", "jobs", "permissions"];
 /// Known to GitHub; ignoring it would let runs overlap that must not.
 const LATER: [&str; 1] = ["concurrency"];
 
 /// See [`Workflow::parse`].
-pub(super) fn workflow(
-    file: &str,
-    bytes: &[u8],
-) -> Result<(Workflow, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub(super) fn workflow(file: &str, bytes: &[u8]) -> Result<(Workflow, Vec<Diagnostic>), Vec<Diagnostic>> {
     let source = Source::new(file, bytes).map_err(|error| vec![error])?;
     let (root, duplicates) = yaml::document(&source).map_err(|error| vec![error])?;
     let Some(root) = root.filter(|root| !root.is_null()) else {
         let start = Spot { line: 1, column: 1 };
-        return Err(vec![Diagnostic::error(
-            file,
-            start,
-            "the file is empty: a workflow needs `jobs`",
-        )]);
+        return Err(vec![Diagnostic::error(file, start, "the file is empty: a workflow needs `jobs`")]);
     };
     let mut reader = Reader::new(&source);
     reader.diagnostics = duplicates;
@@ -66,27 +51,14 @@ impl Reader<'_> {
     fn workflow(&mut self, root: &Node) -> Option<Workflow> {
         let fields = self.fields(root, "the workflow", &KEYS, &LATER)?;
         self.permissions(&fields);
-        let triggers = fields
-            .get("on")
-            .map(|node| self.triggers(node))
-            .unwrap_or_default();
+        let triggers = fields.get("on").map(|node| self.triggers(node)).unwrap_or_default();
         let workflow = Workflow {
             file: self.source.file.to_owned(),
-            name: fields
-                .get("name")
-                .and_then(|node| self.string(node, "name")),
-            run_name: fields
-                .get("run-name")
-                .and_then(|node| self.text(node, "run-name", &RUN_NAME)),
+            name: fields.get("name").and_then(|node| self.string(node, "name")),
+            run_name: fields.get("run-name").and_then(|node| self.text(node, "run-name", &RUN_NAME)),
             triggers,
-            env: fields
-                .get("env")
-                .map(|node| self.env(node, &WORKFLOW_ENV))
-                .unwrap_or_default(),
-            defaults: fields
-                .get("defaults")
-                .map(|node| self.defaults(node, &WORKFLOW_DEFAULTS))
-                .unwrap_or_default(),
+            env: fields.get("env").map(|node| self.env(node, &WORKFLOW_ENV)).unwrap_or_default(),
+            defaults: fields.get("defaults").map(|node| self.defaults(node, &WORKFLOW_DEFAULTS)).unwrap_or_default(),
             jobs: self.jobs(&fields),
         };
         self.check_inputs(&workflow.triggers);
@@ -95,9 +67,7 @@ impl Reader<'_> {
 
     fn jobs(&mut self, fields: &Fields<'_>) -> IndexMap<String, JobDef> {
         let Some(node) = fields.get("jobs") else {
-            let at = fields
-                .entry("jobs")
-                .map_or(fields.start, |entry| entry.key_start);
+            let at = fields.entry("jobs").map_or(fields.start, |entry| entry.key_start);
             self.error(at, "a workflow needs `jobs` with at least one job");
             return IndexMap::new();
         };
@@ -106,22 +76,15 @@ impl Reader<'_> {
             self.error(node.start, "a workflow needs at least one job");
         }
         if entries.len() > JOBS_MAX {
-            self.error(
-                node.start,
-                format!("{} jobs, over the limit of {JOBS_MAX}", entries.len()),
-            );
+            self.error(node.start, format!("{} jobs, over the limit of {JOBS_MAX}", entries.len()));
             return IndexMap::new();
         }
-        let mut parsed: Vec<ParsedJob> =
-            entries.iter().filter_map(|entry| self.job(entry)).collect();
+        let mut parsed: Vec<ParsedJob> = entries.iter().filter_map(|entry| self.job(entry)).collect();
         let ids: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
         self.check_distinct(entries);
         self.check_needs(&mut parsed, &ids);
         parsed.sort_by_key(|parsed| parsed.job.stage);
-        parsed
-            .into_iter()
-            .map(|parsed| (parsed.job.id.clone(), parsed.job))
-            .collect()
+        parsed.into_iter().map(|parsed| (parsed.job.id.clone(), parsed.job)).collect()
     }
 
     /// The needs context finds its properties without case, so ids must differ in more.
@@ -167,18 +130,9 @@ impl Reader<'_> {
         let id = |index: usize| parsed[index].job.id.as_str();
         let first = &parsed[cycle[0]];
         let next = id(cycle[1 % cycle.len()]);
-        let place = first
-            .job
-            .needs
-            .iter()
-            .position(|need| need == next)
-            .unwrap_or(0);
+        let place = first.job.needs.iter().position(|need| need == next).unwrap_or(0);
         let at = first.needs_at.get(place).copied().unwrap_or(0);
-        let names: Vec<&str> = cycle
-            .iter()
-            .chain(&cycle[..1])
-            .map(|index| id(*index))
-            .collect();
+        let names: Vec<&str> = cycle.iter().chain(&cycle[..1]).map(|index| id(*index)).collect();
         self.error(at, format!("`needs` form a cycle: {}", names.join(" -> ")));
     }
 }

@@ -32,9 +32,7 @@ pub(super) struct Fields<'n> {
 impl<'n> Fields<'n> {
     /// The value of a key; a key without a value counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
-        self.entry(key)
-            .map(|entry| &*entry.value)
-            .filter(|node| !node.is_null())
+        self.entry(key).map(|entry| &*entry.value).filter(|node| !node.is_null())
     }
 
     pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
@@ -44,11 +42,7 @@ impl<'n> Fields<'n> {
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Self {
-            source,
-            diagnostics: Vec::new(),
-            uses: Vec::new(),
-        }
+        Self { source, diagnostics: Vec::new(), uses: Vec::new() }
     }
 
     pub(super) fn spot(&self, at: usize) -> Spot {
@@ -63,43 +57,31 @@ impl<'s> Reader<'s> {
         self.report(Severity::Warning, at, message.into(), None);
     }
 
-    pub(super) fn report(
-        &mut self,
-        severity: Severity,
-        at: usize,
-        message: String,
-        suggestion: Option<String>,
-    ) {
+    pub(super) fn report(&mut self, severity: Severity, at: usize, message: String, suggestion: Option<String>) {
         let Spot { line, column } = self.spot(at);
         let file = self.source.file.to_owned();
-        let diagnostic = Diagnostic {
-            severity,
-            file,
-            line,
-            column,
-            message,
-            suggestion,
-        };
+        let diagnostic = Diagnostic { severity, file, line, column, message, suggestion };
         // An alias shows the same fault again. An error always finds a place: it decides about the workflow.
-        let is_room = self.diagnostics.len() < DIAGNOSTICS_MAX
-            || severity == Severity::Error && !self.has_errors();
+        let is_room = self.diagnostics.len() < DIAGNOSTICS_MAX || severity == Severity::Error && !self.has_errors();
         if is_room && !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
         }
     }
 
+    /// Whether nothing more is collected: what follows need not be put into words.
+    pub(super) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= DIAGNOSTICS_MAX && self.has_errors()
+    }
+
     pub(super) fn has_errors(&self) -> bool {
-        self.diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     pub(super) fn expected(&mut self, node: &Node, what: &str, expected: &str) {
         let found = node.describe();
-        self.error(
-            node.start,
-            format!("`{what}`: expected {expected}, found {found}"),
-        );
+        // Keys are quoted, words are not.
+        let what = if what.contains(' ') { what.to_owned() } else { format!("`{what}`") };
+        self.error(node.start, format!("{what}: expected {expected}, found {found}"));
     }
 
     /// A map with any keys.
@@ -123,11 +105,11 @@ impl<'s> Reader<'s> {
     ) -> Option<Fields<'n>> {
         let entries = self.map(node, what)?;
         for entry in entries {
+            if self.is_full() {
+                break;
+            }
             if later.contains(&entry.key.as_str()) {
-                self.error(
-                    entry.key_start,
-                    format!("not yet supported: `{}` of {what}", entry.key),
-                );
+                self.error(entry.key_start, format!("not yet supported: `{}` of {what}", entry.key));
             } else if !known.contains(&entry.key.as_str()) {
                 let message = match entry.key.as_str() {
                     "<<" => "not yet supported: merge keys (`<<`)".to_owned(),
@@ -137,32 +119,16 @@ impl<'s> Reader<'s> {
                 self.report(Severity::Error, entry.key_start, message, suggestion);
             }
         }
-        Some(Fields {
-            start: node.start,
-            entries,
-        })
+        Some(Fields { start: node.start, entries })
     }
 
     /// A list; where a list may be left out, a single value is a list of one.
-    pub(super) fn list<'n>(
-        &mut self,
-        node: &'n Node,
-        what: &str,
-        single: bool,
-    ) -> Option<Vec<&'n Node>> {
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str, single: bool) -> Option<Vec<&'n Node>> {
         match &node.kind {
             Kind::List(items) => Some(items.iter().map(Rc::as_ref).collect()),
             Kind::Scalar(_) if single && !node.is_null() => Some(vec![node]),
             _ => {
-                self.expected(
-                    node,
-                    what,
-                    if single {
-                        "a string or a list"
-                    } else {
-                        "a list"
-                    },
-                );
+                self.expected(node, what, if single { "a string or a list" } else { "a list" });
                 None
             }
         }
@@ -199,39 +165,23 @@ impl<'s> Reader<'s> {
 
     pub(super) fn strings(&mut self, node: &Node, what: &str, single: bool) -> Option<Vec<String>> {
         let items = self.list(node, what, single)?;
-        Some(
-            items
-                .into_iter()
-                .filter_map(|item| self.string(item, what))
-                .collect(),
-        )
+        Some(items.into_iter().filter_map(|item| self.string(item, what)).collect())
     }
 
     /// A text that may hold expressions, checked for its place.
     pub(super) fn text(&mut self, node: &Node, what: &str, place: &Place) -> Option<Text> {
         let text = self.string(node, what)?;
         self.check_template(node, &text, place);
-        Some(Text {
-            text,
-            at: self.spot(node.start),
-        })
+        Some(Text { text, at: self.spot(node.start) })
     }
 
     /// A map of such texts; a null is an empty text.
-    pub(super) fn texts(
-        &mut self,
-        node: &Node,
-        what: &str,
-        place: &Place,
-    ) -> IndexMap<String, Text> {
+    pub(super) fn texts(&mut self, node: &Node, what: &str, place: &Place) -> IndexMap<String, Text> {
         let mut texts = IndexMap::new();
         for entry in self.map(node, what).unwrap_or_default() {
             let what = format!("{what}.{}", entry.key);
             let text = if entry.value.is_null() {
-                Some(Text {
-                    text: String::new(),
-                    at: self.spot(entry.value.start),
-                })
+                Some(Text { text: String::new(), at: self.spot(entry.value.start) })
             } else {
                 self.text(&entry.value, &what, place)
             };
@@ -247,10 +197,7 @@ impl<'s> Reader<'s> {
             _ => &[],
         } {
             if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
-                self.error(
-                    entry.key_start,
-                    format!("`{}` is not a name for an environment variable", entry.key),
-                );
+                self.error(entry.key_start, format!("`{}` is not a name for an environment variable", entry.key));
             }
         }
         self.texts(node, "env", place)
@@ -267,10 +214,7 @@ impl<'s> Reader<'s> {
             return None;
         }
         self.check_template(node, &scalar.text, place);
-        Some(Text {
-            text: text.to_owned(),
-            at: self.spot(node.start),
-        })
+        Some(Text { text: text.to_owned(), at: self.spot(node.start) })
     }
 
     pub(super) fn flag(&mut self, node: &Node, what: &str, place: &Place) -> Option<Setting<bool>> {
@@ -295,13 +239,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A number above 0 and up to a limit, or an expression for one.
-    pub(super) fn number(
-        &mut self,
-        node: &Node,
-        what: &str,
-        most: u64,
-        place: &Place,
-    ) -> Option<Setting<f64>> {
+    pub(super) fn number(&mut self, node: &Node, what: &str, most: u64, place: &Place) -> Option<Setting<f64>> {
         if let Some(text) = self.expression(node, place) {
             return Some(Setting::Expression(text));
         }
@@ -312,10 +250,7 @@ impl<'s> Reader<'s> {
         match number {
             Some(number) if number > 0.0 && number <= most as f64 => Some(Setting::Fixed(number)),
             Some(number) => {
-                self.error(
-                    node.start,
-                    format!("`{what}`: {number} is not above 0 and at most {most}"),
-                );
+                self.error(node.start, format!("`{what}`: {number} is not above 0 and at most {most}"));
                 None
             }
             None => {

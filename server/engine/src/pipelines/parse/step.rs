@@ -56,41 +56,21 @@ impl Reader<'_> {
             self.error(node.start, "`steps` is an empty list");
         }
         if items.len() > JOB_STEPS_MAX {
-            self.error(
-                node.start,
-                format!(
-                    "{} steps, over the limit of {JOB_STEPS_MAX} a job",
-                    items.len()
-                ),
-            );
+            self.error(node.start, format!("{} steps, over the limit of {JOB_STEPS_MAX} a job", items.len()));
             return Vec::new();
         }
         let mut ids = BTreeSet::new();
-        items
-            .into_iter()
-            .filter_map(|item| self.step(item, &mut ids))
-            .collect()
+        items.into_iter().filter_map(|item| self.step(item, &mut ids)).collect()
     }
 
     fn step(&mut self, node: &Node, ids: &mut BTreeSet<String>) -> Option<StepDef> {
         let fields = self.fields(node, "a step", &KEYS, &[])?;
         let id = fields.get("id").and_then(|node| self.step_id(node, ids));
-        let name = fields
-            .get("name")
-            .and_then(|node| self.text(node, "name", &STEP));
-        let condition = fields
-            .get("if")
-            .and_then(|node| self.condition(node, &STEP_IF));
-        let env = fields
-            .get("env")
-            .map(|node| self.env(node, &STEP))
-            .unwrap_or_default();
-        let timeout_ms = fields
-            .get("timeout-minutes")
-            .and_then(|node| self.timeout(node, &STEP_SETTING));
-        let forgiven = fields
-            .get("continue-on-error")
-            .and_then(|node| self.flag(node, "continue-on-error", &STEP));
+        let name = fields.get("name").and_then(|node| self.text(node, "name", &STEP));
+        let condition = fields.get("if").and_then(|node| self.condition(node, &STEP_IF));
+        let env = fields.get("env").map(|node| self.env(node, &STEP)).unwrap_or_default();
+        let timeout_ms = fields.get("timeout-minutes").and_then(|node| self.timeout(node, &STEP_SETTING));
+        let forgiven = fields.get("continue-on-error").and_then(|node| self.flag(node, "continue-on-error", &STEP));
         let action = self.action(&fields)?;
         Some(StepDef {
             at: self.spot(node.start),
@@ -109,10 +89,7 @@ impl Reader<'_> {
         self.check_id("step id", &id, node.start);
         // The steps context finds its properties without case.
         if !ids.insert(id.to_lowercase()) {
-            self.error(
-                node.start,
-                format!("step id `{id}` stands here a second time in its job"),
-            );
+            self.error(node.start, format!("step id `{id}` stands here a second time in its job"));
         }
         Some(id)
     }
@@ -120,10 +97,7 @@ impl Reader<'_> {
     pub(super) fn condition(&mut self, node: &Node, place: &Place) -> Option<Text> {
         let text = self.string(node, "if")?;
         self.check_condition(node, &text, place);
-        Some(Text {
-            text,
-            at: self.spot(node.start),
-        })
+        Some(Text { text, at: self.spot(node.start) })
     }
 
     /// `timeout-minutes` in milliseconds.
@@ -152,35 +126,20 @@ impl Reader<'_> {
 
     fn run(&mut self, node: &Node, fields: &Fields<'_>) -> Option<StepAction> {
         if let Some(with) = fields.entry("with") {
-            self.error(
-                with.key_start,
-                "`with` belongs to `uses`: a script takes its values from `env`",
-            );
+            self.error(with.key_start, "`with` belongs to `uses`: a script takes its values from `env`");
         }
-        let shell = fields
-            .get("shell")
-            .and_then(|node| self.shell(node, &STEP_SETTING));
+        let shell = fields.get("shell").and_then(|node| self.shell(node, &STEP_SETTING));
         let directory = fields.get("working-directory");
-        let working_directory =
-            directory.and_then(|node| self.text(node, "working-directory", &STEP));
+        let working_directory = directory.and_then(|node| self.text(node, "working-directory", &STEP));
         let script = self.text(node, "run", &STEP)?;
-        Some(StepAction::Run {
-            script,
-            shell,
-            working_directory,
-        })
+        Some(StepAction::Run { script, shell, working_directory })
     }
 
     pub(super) fn shell(&mut self, node: &Node, place: &Place) -> Option<Text> {
         let shell = self.text(node, "shell", place)?;
         if !is_shell(&shell.text) && !shell.text.contains("${{") {
             let message = format!("unknown shell `{}`: expected {SHELL_EXPECTED}", shell.text);
-            self.report(
-                Severity::Error,
-                node.start,
-                message,
-                suggest(&shell.text, SHELLS),
-            );
+            self.report(Severity::Error, node.start, message, suggest(&shell.text, SHELLS));
         }
         Some(shell)
     }
@@ -188,48 +147,27 @@ impl Reader<'_> {
     fn uses(&mut self, node: &Node, fields: &Fields<'_>) -> Option<StepAction> {
         for key in ["shell", "working-directory"] {
             if let Some(entry) = fields.entry(key) {
-                self.error(
-                    entry.key_start,
-                    format!("`{key}` belongs to `run`, not to `uses`"),
-                );
+                self.error(entry.key_start, format!("`{key}` belongs to `run`, not to `uses`"));
             }
         }
         let uses = self.string(node, "uses")?;
-        let (name, version) = uses
-            .split_once('@')
-            .map_or((uses.as_str(), None), |(name, version)| {
-                (name, Some(version))
-            });
+        let (name, version) =
+            uses.split_once('@').map_or((uses.as_str(), None), |(name, version)| (name, Some(version)));
         if name != CHECKOUT {
             let suggestion = suggest(name, [CHECKOUT]);
-            let message =
-                format!("not yet supported: `uses: {uses}` (built in is only `{CHECKOUT}`)");
+            let message = format!("not yet supported: `uses: {uses}` (built in is only `{CHECKOUT}`)");
             self.report(Severity::Error, node.start, message, suggestion);
             return None;
         }
         if version == Some("") {
-            self.error(
-                node.start,
-                format!("`uses: {uses}`: the version after `@` is empty"),
-            );
+            self.error(node.start, format!("`uses: {uses}`: the version after `@` is empty"));
         }
-        let with = fields
-            .get("with")
-            .map(|node| self.checkout_inputs(node))
-            .unwrap_or_default();
+        let with = fields.get("with").map(|node| self.checkout_inputs(node)).unwrap_or_default();
         Some(StepAction::Checkout { uses, with })
     }
 
     fn checkout_inputs(&mut self, node: &Node) -> IndexMap<String, Text> {
-        if self
-            .fields(
-                node,
-                "the inputs of actions/checkout",
-                &CHECKOUT_INPUTS,
-                &CHECKOUT_LATER,
-            )
-            .is_none()
-        {
+        if self.fields(node, "the inputs of actions/checkout", &CHECKOUT_INPUTS, &CHECKOUT_LATER).is_none() {
             return IndexMap::new();
         }
         self.texts(node, "with", &STEP)

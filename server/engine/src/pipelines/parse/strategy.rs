@@ -17,16 +17,11 @@ impl Reader<'_> {
             return strategy;
         };
         strategy.matrix = fields.get("matrix").and_then(|node| self.matrix(node));
-        if let Some(flag) = fields
-            .get("fail-fast")
-            .and_then(|node| self.flag(node, "fail-fast", &STRATEGY))
-        {
+        if let Some(flag) = fields.get("fail-fast").and_then(|node| self.flag(node, "fail-fast", &STRATEGY)) {
             strategy.fail_fast = flag;
         }
         let most = MATRIX_MAX_JOBS as u64;
-        let number = fields
-            .get("max-parallel")
-            .and_then(|node| self.number(node, "max-parallel", most, &STRATEGY));
+        let number = fields.get("max-parallel").and_then(|node| self.number(node, "max-parallel", most, &STRATEGY));
         strategy.max_parallel = number.map(|number| match number {
             Setting::Fixed(number) => Setting::Fixed((number as u32).max(1)),
             Setting::Expression(text) => Setting::Expression(text),
@@ -37,11 +32,7 @@ impl Reader<'_> {
     fn matrix(&mut self, node: &Node) -> Option<Matrix> {
         let at = self.spot(node.start);
         if let Some(text) = self.expression(node, &STRATEGY) {
-            return Some(Matrix {
-                value: Value::String(text.text),
-                at,
-                dynamic: true,
-            });
+            return Some(Matrix { value: Value::String(text.text), at, dynamic: true });
         }
         let Kind::Map(entries) = &node.kind else {
             self.expected(node, "matrix", "a map or an expression");
@@ -64,10 +55,9 @@ impl Reader<'_> {
         let dynamic = has_expression(&value);
         if sound && !dynamic {
             match expand::rows(&value) {
-                Ok(rows) if rows.is_empty() => self.error(
-                    node.start,
-                    "`matrix` makes no jobs: `exclude` takes all of them",
-                ),
+                Ok(rows) if rows.is_empty() => {
+                    self.error(node.start, "`matrix` makes no jobs: `exclude` takes all of them")
+                }
                 Ok(_) => {}
                 Err(message) => {
                     self.error(node.start, format!("`matrix`: {message}"));
@@ -81,8 +71,7 @@ impl Reader<'_> {
     /// Whether a key of a matrix has a list of the right things, or an expression for one.
     fn check_matrix_list(&mut self, key: &str, node: &Node) -> bool {
         let Kind::List(items) = &node.kind else {
-            let is_expression =
-                matches!(&node.kind, Kind::Scalar(scalar) if scalar.text.trim().starts_with("${{"));
+            let is_expression = matches!(&node.kind, Kind::Scalar(scalar) if scalar.text.trim().starts_with("${{"));
             if !is_expression {
                 self.expected(node, &format!("matrix.{key}"), "a list or an expression");
             }
@@ -93,10 +82,7 @@ impl Reader<'_> {
             return false;
         }
         let mut sound = true;
-        for item in items
-            .iter()
-            .filter(|item| is_include_or_exclude(key) && !matches!(item.kind, Kind::Map(_)))
-        {
+        for item in items.iter().filter(|item| is_include_or_exclude(key) && !matches!(item.kind, Kind::Map(_))) {
             self.expected(item, &format!("matrix.{key}"), "a map");
             sound = false;
         }
@@ -115,9 +101,7 @@ impl Reader<'_> {
             }
             Kind::List(items) => items.iter().map(|item| self.matrix_value(item)).collect(),
             Kind::Map(entries) => {
-                let items = entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), self.matrix_value(&entry.value)));
+                let items = entries.iter().map(|entry| (entry.key.clone(), self.matrix_value(&entry.value)));
                 Value::Object(items.collect())
             }
         }

@@ -72,9 +72,7 @@ impl Reader<'_> {
     }
 
     fn event(&mut self, name: &str, at: usize, entry: Option<&Entry>, triggers: &mut Triggers) {
-        let node = entry
-            .map(|entry| &*entry.value)
-            .filter(|node| !node.is_null());
+        let node = entry.map(|entry| &*entry.value).filter(|node| !node.is_null());
         match name {
             "push" => triggers.push = Some(node.map(|node| self.push(node)).unwrap_or_default()),
             "workflow_dispatch" => {
@@ -86,48 +84,26 @@ impl Reader<'_> {
                 None => self.error(at, "`schedule` needs a list of `cron` lines"),
             },
             name if LATER.contains(&name) => {
-                self.warning(
-                    at,
-                    format!("not yet supported: event `{name}` starts no runs"),
-                );
+                self.warning(at, format!("not yet supported: event `{name}` starts no runs"));
             }
             name => {
                 let suggestion = suggest(name, SUPPORTED.into_iter().chain(LATER));
-                self.report(
-                    Severity::Error,
-                    at,
-                    format!("unknown event `{name}`"),
-                    suggestion,
-                );
+                self.report(Severity::Error, at, format!("unknown event `{name}`"), suggestion);
             }
         }
     }
 
     fn push(&mut self, node: &Node) -> PushFilter {
-        const KEYS: [&str; 6] = [
-            "branches",
-            "branches-ignore",
-            "tags",
-            "tags-ignore",
-            "paths",
-            "paths-ignore",
-        ];
+        const KEYS: [&str; 6] = ["branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"];
         let Some(fields) = self.fields(node, "push", &KEYS, &[]) else {
             return PushFilter::default();
         };
         for pair in KEYS.chunks(2) {
             if let (Some(_), Some(ignore)) = (fields.get(pair[0]), fields.entry(pair[1])) {
-                self.error(
-                    ignore.key_start,
-                    format!("`{}` and `{}` exclude each other", pair[0], pair[1]),
-                );
+                self.error(ignore.key_start, format!("`{}` and `{}` exclude each other", pair[0], pair[1]));
             }
         }
-        let mut patterns = |key: &str| {
-            fields
-                .get(key)
-                .and_then(|node| self.strings(node, key, true))
-        };
+        let mut patterns = |key: &str| fields.get(key).and_then(|node| self.strings(node, key, true));
         PushFilter {
             branches: patterns("branches"),
             branches_ignore: patterns("branches-ignore"),
@@ -153,7 +129,10 @@ impl Reader<'_> {
             };
             match cron::check(&line) {
                 Ok(()) => lines.push(line),
-                Err((_, message)) => self.error(cron_node.start, message),
+                Err((offset, message)) => {
+                    let at = self.place_in(cron_node, &line, offset);
+                    self.error(at, message);
+                }
             }
         }
         lines
@@ -168,10 +147,7 @@ impl Reader<'_> {
         };
         let entries = self.map(inputs, "inputs").unwrap_or_default();
         if entries.len() > INPUTS_MAX {
-            self.error(
-                inputs.start,
-                format!("{} inputs, over the limit of {INPUTS_MAX}", entries.len()),
-            );
+            self.error(inputs.start, format!("{} inputs, over the limit of {INPUTS_MAX}", entries.len()));
         }
         let mut defined = IndexMap::new();
         for entry in entries {
@@ -205,12 +181,8 @@ impl Reader<'_> {
             }
             required
         });
-        let description = fields
-            .get("description")
-            .and_then(|node| self.string(node, "description"));
-        let default = fields
-            .get("default")
-            .and_then(|node| self.input_default(node, &kind));
+        let description = fields.get("description").and_then(|node| self.string(node, "description"));
+        let default = fields.get("default").and_then(|node| self.input_default(node, &kind));
         Some(InputDef {
             description: description.unwrap_or_default(),
             required: required == Some(true),
@@ -222,9 +194,7 @@ impl Reader<'_> {
 
     fn input_type(&mut self, name: &str, fields: &Fields<'_>) -> Option<InputType> {
         const TYPES: [&str; 5] = ["string", "boolean", "number", "choice", "environment"];
-        let options = fields
-            .get("options")
-            .and_then(|node| self.strings(node, "options", false));
+        let options = fields.get("options").and_then(|node| self.strings(node, "options", false));
         let Some(node) = fields.get("type") else {
             return Some(InputType::String);
         };
@@ -235,26 +205,17 @@ impl Reader<'_> {
             "environment" => InputType::Environment,
             "choice" => InputType::Choice(options.clone().unwrap_or_default()),
             other => {
-                let message = format!(
-                    "`type`: expected one of {}, found `{other}`",
-                    TYPES.join(", ")
-                );
+                let message = format!("`type`: expected one of {}, found `{other}`", TYPES.join(", "));
                 self.report(Severity::Error, node.start, message, suggest(other, TYPES));
                 return None;
             }
         };
         match (&kind, fields.entry("options")) {
             (InputType::Choice(options), _) if options.is_empty() => {
-                self.error(
-                    node.start,
-                    format!("input `{name}`: a choice needs `options`"),
-                );
+                self.error(node.start, format!("input `{name}`: a choice needs `options`"));
             }
             (InputType::Choice(_), _) | (_, None) => {}
-            (_, Some(options)) => self.error(
-                options.key_start,
-                format!("input `{name}`: only a choice has `options`"),
-            ),
+            (_, Some(options)) => self.error(options.key_start, format!("input `{name}`: only a choice has `options`")),
         }
         Some(kind)
     }

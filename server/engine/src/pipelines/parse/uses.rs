@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use millrace_proto::expression::compare_key;
 
+use super::super::DIAGNOSTICS_MAX;
 use super::super::diagnostic::Severity;
 use super::super::suggest::suggest;
 use super::super::workflow::{JobDef, Triggers};
@@ -13,11 +14,7 @@ impl Reader<'_> {
     /// `needs.x`, `steps.x` and `matrix.x` of a job, in the uses from `first` on.
     pub(super) fn check_uses(&mut self, job: &JobDef, first: usize) {
         let needs: Vec<&str> = job.needs.iter().map(String::as_str).collect();
-        let steps: Vec<&str> = job
-            .steps
-            .iter()
-            .filter_map(|step| step.id.as_deref())
-            .collect();
+        let steps: Vec<&str> = job.steps.iter().filter_map(|step| step.id.as_deref()).collect();
         let matrix = matrix_keys(job);
         let uses: Vec<(usize, Vec<String>)> = self.uses[first..].to_vec();
         for (at, names) in uses {
@@ -45,28 +42,20 @@ impl Reader<'_> {
             if let [root, name, ..] = names.as_slice()
                 && root == "inputs"
             {
-                self.check_name(
-                    at,
-                    "input",
-                    name,
-                    &inputs,
-                    "under `on.workflow_dispatch.inputs`",
-                );
+                self.check_name(at, "input", name, &inputs, "under `on.workflow_dispatch.inputs`");
             }
         }
     }
 
     fn check_name(&mut self, at: usize, what: &str, name: &str, known: &[&str], place: &str) {
-        if name == "*" || known.iter().any(|known| compare_key(known, name).is_eq()) {
+        if self.diagnostics.len() >= DIAGNOSTICS_MAX
+            || name == "*"
+            || known.iter().any(|known| compare_key(known, name).is_eq())
+        {
             return;
         }
         let message = format!("{what} `{name}` is not {place}: this is always empty");
-        self.report(
-            Severity::Warning,
-            at,
-            message,
-            suggest(name, known.iter().copied()),
-        );
+        self.report(Severity::Warning, at, message, suggest(name, known.iter().copied()));
     }
 }
 
