@@ -109,7 +109,7 @@ async fn reads_by_line_offset_and_row(store: &dyn LogStore) {
     for offset in (0..30).chain([u64::MAX]).filter(|offset| !places.contains(offset)) {
         match store.read(&id, ReadFrom::Offset(offset), 1, 1).await {
             Err(LogError::Invalid { field: "offset", message }) => {
-                assert!(message.contains(&offset.to_string()), "{message}")
+                assert!(message.contains(&offset.to_string()), "{message}");
             }
             other => panic!("offset {offset}: {other:?}"),
         }

@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(flags_of(&split), [0, 2, 2]);
         assert!(lines.iter().all(|line| line.len() <= LINE_MAX_BYTES && std::str::from_utf8(line).is_ok()));
         assert_eq!(lines.concat(), long.as_bytes());
-        assert_eq!(flags_of(&batch(&[&[0x80; LINE_MAX_BYTES + 1]])), [0, 2], "not UTF-8: cut anywhere");
-        assert_eq!(flags_of(&batch(&[&[b'x'; LINE_MAX_BYTES]])), [0], "just fits");
+        assert_eq!(flags_of(&batch(&[&vec![0x80; LINE_MAX_BYTES + 1]])), [0, 2], "not UTF-8: cut anywhere");
+        assert_eq!(flags_of(&batch(&[&vec![b'x'; LINE_MAX_BYTES]])), [0], "just fits");
     }
 
     #[test]

@@ -115,8 +115,7 @@ async fn marks_errors_and_last_lines() {
     append(&room, 0, &["##[group]g", "a", "##[endgroup]", "##[error]bad", "##[error]worse"], false).await.unwrap();
     let stat = room.stat(&id("a")).await.unwrap();
     let kinds: Vec<_> = stat.marks.iter().map(|mark| (mark.kind, mark.line)).collect();
-    use MarkKind::{EndGroup, Error, Group};
-    assert_eq!(kinds, [(Group, 0), (EndGroup, 2), (Error, 3), (Error, 4)]);
+    assert_eq!(kinds, [(MarkKind::Group, 0), (MarkKind::EndGroup, 2), (MarkKind::Error, 3), (MarkKind::Error, 4)]);
     assert!(!stat.marks_truncated);
     assert_eq!(room.first_error_line(&id("a")).await, Ok(Some(3)));
     let last = room.last_lines(&id("a"), 2, 1000).await.unwrap();
@@ -143,7 +142,7 @@ async fn drain(mut tail: LogTail) -> String {
     loop {
         match tail.next().await.unwrap() {
             TailEvent::Data(lines) => {
-                assert_eq!(lines.lines() as usize, lines.data.iter().filter(|byte| **byte == b'\n').count());
+                assert_eq!(lines.lines() as usize, memchr::memchr_iter(b'\n', &lines.data).count());
                 assert!(lines.data.len() <= FOLLOW_CHUNK_MAX_BYTES);
                 text.extend_from_slice(&lines.data);
             }

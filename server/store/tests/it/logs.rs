@@ -142,7 +142,7 @@ async fn a_thousand_small_logs_at_once() {
     assert_eq!(room.list(None, 10_000).await.unwrap().len(), 1000);
     for log in 0..1000 {
         let log = id(&format!("run{}.{log}", log % 7));
-        let expected: String = (0..5).map(|row| format!("{log} row {row}\n")).collect();
+        let expected: String = (0..5).fold(String::new(), |text, row| text + &format!("{log} row {row}\n"));
         assert_eq!(text(&room, &log).await, expected);
         assert!(room.head(&log).await.unwrap().complete);
     }

@@ -7,22 +7,26 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use millrace_engine::logs::{LogError, LogHead, LogId};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::checkpoint::{Dirty, make_durable};
 use super::fault::log_error;
 use super::journal::{Journal, SEGMENTS, free_segment};
 use super::open_logs::OpenLog;
-use super::record::Record;
+use super::record::{Change, Record};
 
 /// One commit takes no more than this (and one record more).
 const COMMIT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// So many changes may wait for the committer; more wait before they begin.
+const CHANGES_WAITING_MAX: usize = 4096;
+/// All changes on their way take no more memory than this, and one of any size alone.
+const CHANGES_WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// So many commits may wait for the applier.
 const COMMITS_WAITING_MAX: usize = 4;
 /// A checkpoint starts when so many logs are dirty, even if the segment is not full.
@@ -34,18 +38,21 @@ const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
 const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// A change on its way.
-pub struct Job {
+struct Job {
     /// The log.
-    pub log: Arc<OpenLog>,
+    log: Arc<OpenLog>,
     /// What happens to it.
-    pub record: Record,
+    record: Record,
     /// Who waits.
-    pub reply: oneshot::Sender<Result<LogHead, LogError>>,
+    reply: oneshot::Sender<Result<LogHead, LogError>>,
+    /// Its share of the memory.
+    _share: OwnedSemaphorePermit,
 }
 
 /// The threads. Dropping it takes through what was sent, and ends them.
 pub struct Committer {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<mpsc::Sender<Job>>,
+    memory: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -53,9 +60,9 @@ impl Committer {
     /// Starts the threads; the journal in `journal_folder` has no live segment.
     pub fn start(root: &Path, journal_folder: &Path, next_number: u64, segment_max_bytes: u64) -> io::Result<Self> {
         let slots = Arc::new(Slots::default());
-        let (jobs, incoming) = channel();
+        let (jobs, incoming) = mpsc::channel(CHANGES_WAITING_MAX);
         let (to_applier, commits) = sync_channel(COMMITS_WAITING_MAX);
-        let (to_checkpointer, checkpoints) = channel();
+        let (to_checkpointer, checkpoints) = sync_channel(SEGMENTS);
         slots.put_all(1..SEGMENTS);
         let committing = Committing {
             journal: Journal::new(journal_folder, 0, next_number),
@@ -68,20 +75,26 @@ impl Committer {
         let spawn =
             |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
-            spawn("log-commit", Box::new(move || committing.run(&incoming)))?,
+            spawn("log-commit", Box::new(move || committing.run(incoming)))?,
             spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer)))?,
             spawn("log-checkpoint", Box::new(move || checkpointing.run(&checkpoints)))?,
         ];
-        Ok(Self { jobs: Some(jobs), threads })
+        Ok(Self { jobs: Some(jobs), memory: Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES)), threads })
     }
 
-    /// Sends a change through; the answer comes when it is durable and can be read.
-    pub fn send(&self, job: Job) {
-        if let Some(jobs) = &self.jobs
-            && let Err(unsent) = jobs.send(job)
-        {
-            unsent.0.fail(LogError::Io("the log committer has ended".into()));
-        }
+    /// Takes a change through; answers when it is durable and can be read. Dropped while it waits for its share of
+    /// the memory it does nothing, later it goes on.
+    pub async fn change(&self, log: Arc<OpenLog>, change: Change) -> Result<LogHead, LogError> {
+        let ended = |()| LogError::Io("the log committer has ended".into());
+        let bytes = change.len().min(CHANGES_WAITING_MAX_BYTES);
+        let share = self.memory.clone().acquire_many_owned(bytes as u32).await.map_err(|_| ended(()))?;
+        let jobs = self.jobs.as_ref().ok_or(()).map_err(ended)?;
+        let place = jobs.reserve().await.map_err(|_| ended(()))?;
+        let (reply, answer) = oneshot::channel();
+        // Nothing waits between these two, so what has begun is always sent.
+        let record = log.begin(change)?;
+        place.send(Job { log, record, reply, _share: share });
+        answer.await.unwrap_or_else(|_| Err(ended(())))
     }
 }
 
@@ -121,8 +134,8 @@ struct Committing {
 }
 
 impl Committing {
-    fn run(mut self, incoming: &Receiver<Job>) {
-        while let Ok(first) = incoming.recv() {
+    fn run(mut self, mut incoming: mpsc::Receiver<Job>) {
+        while let Some(first) = incoming.blocking_recv() {
             let mut bytes = first.record.encoded_len();
             let mut jobs = vec![first];
             while bytes < COMMIT_MAX_BYTES
@@ -160,7 +173,7 @@ impl Committing {
 }
 
 /// The applier: it alone writes the logs' files, in the order of the journal.
-fn apply(commits: &Receiver<Committed>, checkpointer: &Sender<(usize, Dirty)>) {
+fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<(usize, Dirty)>) {
     let mut dirty = Dirty::default();
     while let Ok(committed) = commits.recv() {
         let jobs = match committed {

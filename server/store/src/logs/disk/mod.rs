@@ -41,9 +41,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, ReadFrom};
-use tokio::sync::oneshot;
 
-use committer::{Committer, Job};
+use committer::Committer;
 use fault::log_error;
 use header::HEADER_BYTES;
 use name::{Named, SHARDS, read_name, shard_name};
@@ -114,11 +113,7 @@ impl DiskLogs {
     }
 
     async fn change(&self, id: &LogId, change: Change) -> Result<LogHead, LogError> {
-        let log = self.log(id).await?;
-        let record = log.begin(change)?;
-        let (reply, answer) = oneshot::channel();
-        self.committer.send(Job { log, record, reply });
-        answer.await.unwrap_or_else(|_| Err(LogError::Io("the log committer has ended".into())))
+        self.committer.change(self.log(id).await?, change).await
     }
 
     async fn read_with<T: Send + 'static>(

@@ -94,12 +94,11 @@ pub fn read_name(file_name: &str) -> Named {
     let mut id = String::with_capacity(name.len());
     let mut upper = false;
     for c in name.chars() {
-        match c {
-            '+' => upper = true,
-            _ => {
-                id.push(if upper { c.to_ascii_uppercase() } else { c });
-                upper = false;
-            }
+        if c == '+' {
+            upper = true;
+        } else {
+            id.push(if upper { c.to_ascii_uppercase() } else { c });
+            upper = false;
         }
     }
     LogId::parse(&id).map_or(Named::Other, Named::Lines)

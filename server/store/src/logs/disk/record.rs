@@ -35,16 +35,30 @@ pub enum Change {
     Delete,
 }
 
+impl Change {
+    /// How many bytes it brings.
+    pub fn len(&self) -> usize {
+        let (text, words) = self.payload();
+        text.len() + words.len()
+    }
+
+    fn payload(&self) -> (&[u8], &[u8]) {
+        match self {
+            Self::Append(append) => (&append.text, &append.words),
+            Self::Delete => (&[], &[]),
+        }
+    }
+}
+
 impl Record {
     /// Its length in the journal.
     pub fn encoded_len(&self) -> usize {
-        let (text, words) = self.payload();
-        FIXED_BYTES + self.id.as_str().len() + text.len() + words.len()
+        FIXED_BYTES + self.id.as_str().len() + self.change.len()
     }
 
     /// Writes it; returns its crc, for the next one.
     pub fn encode(&self, chain: u32, out: &mut Vec<u8>) -> u32 {
-        let (text, words) = self.payload();
+        let (text, words) = self.change.payload();
         let (kind, complete, dropped_rows) = match &self.change {
             Change::Append(append) => (KIND_APPEND, append.complete, append.dropped_rows),
             Change::Delete => (KIND_DELETE, false, 0),
@@ -91,13 +105,6 @@ impl Record {
             _ => return None,
         };
         Some((Self { id, before, change }, len, number(4)))
-    }
-
-    fn payload(&self) -> (&[u8], &[u8]) {
-        match &self.change {
-            Change::Append(append) => (&append.text, &append.words),
-            Change::Delete => (&[], &[]),
-        }
     }
 }
 

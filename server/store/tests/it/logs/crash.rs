@@ -44,17 +44,17 @@ async fn the_journal_mends_any_loss_in_the_files() {
         ("contents", |path, len| std::fs::write(path, vec![0; len as usize]).unwrap()),
         ("text", |path, _| {
             if path.extension().unwrap() == "text" {
-                truncate(path, 10)
+                truncate(path, 10);
             }
         }),
         ("lines", |path, _| {
             if path.extension().unwrap() == "lines" {
-                truncate(path, 10)
+                truncate(path, 10);
             }
         }),
         ("index", |path, _| {
             if path.extension().unwrap() == "index" {
-                truncate(path, 10)
+                truncate(path, 10);
             }
         }),
     ] {

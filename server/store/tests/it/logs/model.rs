@@ -235,7 +235,9 @@ async fn torn_journal(calls: Vec<(u8, Vec<String>)>, cut: u32, files_are_lost: b
     let cut = u64::from(cut) % (journal.metadata().unwrap().len() + 1);
     truncate(&journal, cut);
     if files_are_lost {
-        log_files(folder.path()).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        for path in log_files(folder.path()) {
+            std::fs::remove_file(path).unwrap();
+        }
     }
     let room = open(&folder, DiskLogsOptions::default());
     for (log, (text, _)) in &logs {
