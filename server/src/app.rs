@@ -1,6 +1,5 @@
 //! The composition root: opens the stores, wraps them, and hands out what the doors need. All wiring is here.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Caller, Gate, Tokens};
+use crate::config::Config;
 use crate::metrics::Metrics;
 
 /// The database file below the data folder.
@@ -44,8 +44,9 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything below a data folder. `open`: anybody may do anything (only ever on loopback).
-    pub async fn open(data: &Path, database: &Path, open: bool) -> Result<Arc<Self>> {
+    /// Opens everything a configuration names.
+    pub async fn open(config: &Config) -> Result<Arc<Self>> {
+        let Config { data, database, open, lease_ms, .. } = config;
         std::fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = SqliteStore::open(database)
@@ -59,8 +60,8 @@ impl App {
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
         let runners = Arc::new(Runners::new(Arc::new(store.clone()), Arc::clone(&clock)));
         let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
-        let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open });
-        let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock));
+        let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open: *open });
+        let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock), *lease_ms);
         Ok(Arc::new(Self {
             scheduler,
             runners,

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use millrace_engine::scheduler::LEASE_MS;
 use serde::Deserialize;
 
 /// Where a server listens when nothing is said.
@@ -37,6 +38,9 @@ pub struct RawConfig {
     /// A reusable registration token for runners, for provisioning
     #[arg(long, env = "MILLRACE_REGISTRATION_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub registration_token: Option<String>,
+    /// How long a runner may be silent before its job is given to another, 2 to 600 [default: 45]
+    #[arg(long, env = "MILLRACE_LEASE_SECONDS", value_name = "SECONDS")]
+    pub lease_seconds: Option<u32>,
 }
 
 /// A server's configuration.
@@ -52,8 +56,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// A preset registration token.
     pub registration_token: Option<String>,
-    /// Anybody may do anything.
+    /// Anybody may do anything: only ever on loopback.
     pub open: bool,
+    /// How long a runner may be silent before its job is given to another, in milliseconds.
+    pub lease_ms: i64,
 }
 
 /// The files of TLS.
@@ -80,6 +86,7 @@ impl RawConfig {
             tls_key: self.tls_key.or(file.tls_key),
             plain_http: self.plain_http || file.plain_http,
             registration_token: self.registration_token.or(file.registration_token),
+            lease_seconds: self.lease_seconds.or(file.lease_seconds),
         })
     }
 
@@ -106,9 +113,14 @@ impl RawConfig {
         if self.registration_token.as_ref().is_some_and(|token| token.len() < 16) {
             bail!("MILLRACE_REGISTRATION_TOKEN is shorter than 16 characters");
         }
+        let lease_ms = match self.lease_seconds {
+            None => LEASE_MS,
+            Some(seconds @ 2..=600) => i64::from(seconds) * 1_000,
+            Some(seconds) => bail!("--lease-seconds {seconds} is not between 2 and 600"),
+        };
         let data = self.data.unwrap_or_else(|| DATA_DEFAULT.into());
         let database = database(self.database.as_deref(), &data)?;
-        Ok(Config { listen, data, database, tls, registration_token: self.registration_token, open })
+        Ok(Config { listen, data, database, tls, registration_token: self.registration_token, open, lease_ms })
     }
 }
 

@@ -30,6 +30,9 @@ pub struct DevArgs {
     /// A reusable registration token for more runners
     #[arg(long, env = "MILLRACE_REGISTRATION_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     registration_token: Option<String>,
+    /// How long a runner may be silent before its job is given to another, 2 to 600 [default: 45]
+    #[arg(long, env = "MILLRACE_LEASE_SECONDS", value_name = "SECONDS")]
+    lease_seconds: Option<u32>,
 }
 
 /// Runs `millrace dev`.
@@ -40,6 +43,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         listen: Some(args.listen),
         data: Some(args.data.clone()),
         registration_token: args.registration_token,
+        lease_seconds: args.lease_seconds,
         ..Default::default()
     };
     let server = open(&raw.resolve(true)?).await?;

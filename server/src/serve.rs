@@ -40,7 +40,7 @@ pub async fn open(config: &Config) -> Result<Server> {
     let tls = config.tls.clone().map(Tls::open).transpose()?;
     // The port first: a second server on the same data folder ends here.
     let port = Port::bind(config.listen, tls).await?;
-    let app = App::open(&config.data, &config.database, config.open).await?;
+    let app = App::open(config).await?;
     if let Some(token) = &config.registration_token {
         let until = app.clock.now_ms() + PRESET_TOKEN_MS;
         app.runners.preset_registration_token(token, true, until).await?;

@@ -70,7 +70,7 @@ struct CreateArgs {
 }
 
 /// Runs `millrace token`.
-pub async fn run(args: TokenArgs) -> Result<()> {
+pub async fn token(args: TokenArgs) -> Result<()> {
     match args.command {
         TokenCommand::Create(create) => {
             println!("{}", make(create).await?);

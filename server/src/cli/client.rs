@@ -30,13 +30,13 @@ const PLAIN_ANSWER_MAX_BYTES: usize = 64 << 10;
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The server's address
-    #[arg(long, value_name = "URL", env = "MILLRACE_SERVER", default_value = SERVER_DEFAULT, global = true)]
+    #[arg(long, value_name = "URL", env = "MILLRACE_SERVER", default_value = SERVER_DEFAULT)]
     pub server: String,
     /// The token to call with (better in MILLRACE_TOKEN: a command line can be seen by others)
-    #[arg(long, env = "MILLRACE_TOKEN", hide_env_values = true, global = true)]
+    #[arg(long, env = "MILLRACE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Certificates (PEM) to trust besides the system's, for a server with one of its own
-    #[arg(long, value_name = "FILE", env = "MILLRACE_CA_CERT", global = true)]
+    #[arg(long, value_name = "FILE", env = "MILLRACE_CA_CERT")]
     pub ca_cert: Option<PathBuf>,
 }
 

@@ -28,6 +28,11 @@ use super::{
 /// How long after the end of the run, or of what last came of them, its logs are waited for.
 const LOG_END_MAX: Duration = Duration::from_secs(15);
 
+/// How long the log of a step that is over may hold back those of the steps after it in its job.
+const HOLD_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether that time is over.
+const HOLD_TICK: Duration = Duration::from_secs(1);
+
 /// Which steps' logs to follow.
 pub type Wanted = Box<dyn Fn(&Job, &Step) -> bool + Send>;
 
@@ -43,6 +48,8 @@ pub struct Follow<'a> {
     shown: HashMap<String, (State, String)>,
     logs: HashMap<String, StepLog>,
     tails: StreamMap<String, LogTail>,
+    /// A log waits for the one before it in its job to end.
+    held_back: bool,
     cancelling: bool,
 }
 
@@ -50,6 +57,8 @@ pub struct Follow<'a> {
 struct StepLog {
     place: Place,
     last: VecDeque<Vec<u8>>,
+    /// Since when its step is known to be over.
+    over_since: Option<Instant>,
     /// Nothing came and the log could not be had: one more try when the step is over.
     again: bool,
 }
@@ -67,6 +76,7 @@ impl<'a> Follow<'a> {
             shown: HashMap::new(),
             logs: HashMap::new(),
             tails: StreamMap::new(),
+            held_back: false,
             cancelling: false,
         }
     }
@@ -89,6 +99,7 @@ impl<'a> Follow<'a> {
     pub async fn show(mut self, mut interrupts: Option<Interrupts>) -> Result<Report, CliError> {
         let mut watch = RunWatch::new(self.server, &self.run.id);
         let mut log_deadline = Instant::now();
+        let mut tick = tokio::time::interval(HOLD_TICK);
         loop {
             let over = is_final(known(self.run.state)) && self.seen_run;
             if over && self.tails.is_empty() {
@@ -101,6 +112,11 @@ impl<'a> Follow<'a> {
                 () = sleep_until(log_deadline), if over => {
                     self.give_up_logs()?;
                     break;
+                }
+                _ = tick.tick(), if self.held_back => {
+                    self.open_logs();
+                    self.announce()?;
+                    continue;
                 }
                 else => break,
             }
@@ -127,21 +143,34 @@ impl<'a> Follow<'a> {
         Ok(())
     }
 
-    /// Follows the logs of steps that have begun and forgets those of executions that were given up.
+    /// Follows the logs of steps that have begun, in each job one after the other, and forgets those of executions that
+    /// were given up.
     fn open_logs(&mut self) {
         let start = if self.seen_run { Start::Offset(0) } else { self.first_start.clone() };
         let mut present = HashSet::new();
+        self.held_back = false;
         for job in &self.run.jobs {
+            let mut held = false;
             for step in job.steps.iter().filter(|step| has_log(step) && (self.wanted)(job, step)) {
                 present.insert(step.log_id.clone());
-                let again = is_final(known(step.state))
-                    && self.logs.get_mut(&step.log_id).is_some_and(|log| std::mem::take(&mut log.again));
-                if again || !self.logs.contains_key(&step.log_id) {
-                    let log = StepLog { place: Place::of(job, step), last: VecDeque::new(), again: false };
-                    self.logs.entry(step.log_id.clone()).or_insert(log);
-                    let tail = LogTail::new(self.server, &step.log_id, start.clone());
-                    self.tails.insert(step.log_id.clone(), tail);
+                let over = is_final(known(step.state));
+                if let Some(log) = self.logs.get_mut(&step.log_id) {
+                    if self.tails.contains_key(&step.log_id) {
+                        held |= log.holds(over);
+                        continue;
+                    }
+                    if !(over && log.again) {
+                        continue;
+                    }
                 }
+                if held {
+                    self.held_back = true;
+                    continue;
+                }
+                let log = self.logs.entry(step.log_id.clone()).or_insert_with(|| StepLog::new(job, step));
+                log.again = false;
+                self.tails.insert(step.log_id.clone(), LogTail::new(self.server, &step.log_id, start.clone()));
+                held = true;
             }
         }
         let gone: Vec<_> = self.tails.keys().filter(|log_id| !present.contains(*log_id)).cloned().collect();
@@ -168,6 +197,7 @@ impl<'a> Follow<'a> {
             Tail::Away(_) => {}
             Tail::End => {
                 self.tails.remove(log_id);
+                self.open_logs();
                 self.announce()?;
             }
             Tail::Failed(error) => {
@@ -176,6 +206,7 @@ impl<'a> Follow<'a> {
                     let text = format!("{}: the log can't be had: {}", log.place, error.message);
                     self.progress.note(&text)?;
                 }
+                self.open_logs();
                 self.announce()?;
             }
         }
@@ -187,7 +218,8 @@ impl<'a> Follow<'a> {
         for job in &self.run.jobs {
             let mut open = false;
             for step in job.steps.iter().filter(|step| (self.wanted)(job, step)) {
-                let waits = self.tails.contains_key(&step.log_id);
+                let unread = has_log(step) && !self.logs.contains_key(&step.log_id);
+                let waits = unread || self.tails.contains_key(&step.log_id);
                 open |= waits;
                 let state = known(step.state);
                 let state = if waits && is_final(state) { State::Running } else { state };
@@ -223,6 +255,7 @@ impl<'a> Follow<'a> {
     fn give_up_logs(&mut self) -> Result<(), CliError> {
         let open: Vec<_> = self.tails.keys().filter_map(|id| self.logs.get(id)).map(|log| log.place.clone()).collect();
         self.tails.clear();
+        self.held_back = false;
         for place in open {
             self.progress
                 .note(&format!("{place}: the end of the log did not come within {} s", LOG_END_MAX.as_secs()))?;
@@ -237,6 +270,15 @@ impl<'a> Follow<'a> {
 }
 
 impl StepLog {
+    fn new(job: &Job, step: &Step) -> Self {
+        Self { place: Place::of(job, step), last: VecDeque::new(), over_since: None, again: false }
+    }
+
+    /// Whether what comes after it in its job has to wait for it. A log whose end does not come holds for a while only.
+    fn holds(&mut self, over: bool) -> bool {
+        !over || self.over_since.get_or_insert_with(Instant::now).elapsed() < HOLD_MAX
+    }
+
     fn keep(&mut self, data: &FollowData) {
         for line in lines_of(data) {
             if self.last.len() == LAST_LINES_MAX {

@@ -14,6 +14,7 @@ use millrace_proto::millrace::v1::follow_response::Event;
 
 use super::follow::{Follow, Followed};
 use super::status::status;
+use super::until_stopping;
 use crate::app::App;
 use crate::auth::{self, Role};
 
@@ -77,7 +78,7 @@ impl api::LogService for LogDoor {
         let tail = follow.tail(start).await.map_err(status)?;
         let stat = follow.stat().await.map_err(status)?;
         let hello = api::FollowHello { log: log(&follow, &stat).into(), ..Default::default() };
-        Response::stream_ok(events(follow, tail, hello))
+        until_stopping(&self.app, events(follow, tail, hello))
     }
 }
 

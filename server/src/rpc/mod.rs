@@ -10,7 +10,8 @@ pub mod status;
 
 use std::sync::Arc;
 
-use connectrpc::{Limits, Router};
+use connectrpc::{ConnectError, Limits, Response, Router, ServiceResult, ServiceStream};
+use futures::{Stream, StreamExt, stream};
 use millrace_proto::{FILE_DESCRIPTOR_SET, millrace::v1 as api, runner_v1};
 
 use crate::app::App;
@@ -52,4 +53,15 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let names: Vec<String> = reflector.service_names();
     reflector = reflector.with_services(names.into_iter().chain(["grpc.health.v1.Health".to_owned()]));
     Ok(connectrpc_reflection::install(router, reflector))
+}
+
+/// A stream that ends with `UNAVAILABLE` when the server stops: the client goes on with another or a later server.
+fn until_stopping<T: Send + 'static>(
+    app: &Arc<App>,
+    messages: impl Stream<Item = Result<T, ConnectError>> + Send + 'static,
+) -> ServiceResult<ServiceStream<T>> {
+    let (waiting, asked) = (Arc::clone(app), Arc::clone(app));
+    let stopped = stream::once(async move { asked.is_stopping() })
+        .filter_map(async |stopping| stopping.then(|| Err(ConnectError::unavailable("the server is stopping"))));
+    Response::stream_ok(messages.take_until(async move { waiting.stopping().await }).chain(stopped))
 }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::convert;
 use super::status::status;
+use super::until_stopping;
 use crate::app::App;
 use crate::auth::{self, Caller, Role};
 
@@ -96,7 +97,7 @@ impl api::PipelineService for PipelineDoor {
         // Subscribed before the first look, so that nothing is missed in between.
         let changes = self.app.scheduler.changes();
         let run = self.visible(&caller, request.run_id).await?;
-        Response::stream_ok(watch_run(Arc::clone(&self.app), run, changes))
+        until_stopping(&self.app, watch_run(Arc::clone(&self.app), run, changes))
     }
 
     async fn watch_runs(
@@ -106,7 +107,8 @@ impl api::PipelineService for PipelineDoor {
     ) -> ServiceResult<ServiceStream<api::WatchRunsResponse>> {
         let caller = auth::require(&ctx, Role::Read)?;
         let changes = self.app.scheduler.changes();
-        Response::stream_ok(watch_runs(Arc::clone(&self.app), caller, request.project.to_owned(), changes))
+        let runs = watch_runs(Arc::clone(&self.app), caller, request.project.to_owned(), changes);
+        until_stopping(&self.app, runs)
     }
 
     async fn cancel_run(

@@ -7,18 +7,17 @@ use millrace_proto::task_content::TaskContent;
 use super::run::{Job, Run};
 use super::service::Fetched;
 use super::store::Claimed;
-use super::{CANCEL_GRACE_MS, LEASE_MS, context, ready};
+use super::{CANCEL_GRACE_MS, context, ready};
 use crate::error::{Error, Result};
 use crate::pipelines::plan;
 
 /// The answer to a runner that has claimed a job.
-pub(super) fn fetched(claimed: &Claimed) -> Result<Fetched> {
+pub(super) fn fetched(claimed: &Claimed, lease_ms: i64) -> Result<Fetched> {
     let run = &claimed.run;
     let job = &run.jobs[claimed.job];
     let workflow = ready::workflow(run)?;
-    let def = workflow
-        .job(&job.job_id)
-        .ok_or_else(|| Error::internal(format!("the workflow has no job {}", job.job_id)))?;
+    let def =
+        workflow.job(&job.job_id).ok_or_else(|| Error::internal(format!("the workflow has no job {}", job.job_id)))?;
     let contexts = context::of_job(run, def);
     let planned = plan::task_content(&workflow, def, &ready::row_of(job), &contexts)
         .map_err(|error| Error::Workflow(vec![error]))?;
@@ -30,7 +29,7 @@ pub(super) fn fetched(claimed: &Claimed) -> Result<Fetched> {
         step_row_idx: job.row,
         step_idx: 0,
         epoch: job.epoch,
-        lease_ms: LEASE_MS as u64,
+        lease_ms: lease_ms as u64,
         cancel_grace_ms: CANCEL_GRACE_MS as u64,
         key: job.key.clone(),
         name: job.name.clone(),
@@ -39,10 +38,7 @@ pub(super) fn fetched(claimed: &Claimed) -> Result<Fetched> {
         ..planned
     };
     let clean = format!("{}.{}.{}.{}", run.id, job.stage, job.row, job.epoch);
-    Ok(Fetched {
-        content: serde_json::to_string(&content).map_err(Error::internal)?,
-        clean,
-    })
+    Ok(Fetched { content: serde_json::to_string(&content).map_err(Error::internal)?, clean })
 }
 
 /// The variables every job has. The workflow's own win over them.

@@ -12,11 +12,7 @@ use crate::pipelines::{JobContexts, JobDef, NeedOutcome, NeedResult};
 pub(super) fn of_job(run: &Run, def: &JobDef) -> JobContexts {
     JobContexts {
         github: github(run, &def.id),
-        needs: def
-            .needs
-            .iter()
-            .map(|need| (need.clone(), outcome(run, need)))
-            .collect(),
+        needs: def.needs.iter().map(|need| (need.clone(), outcome(run, need))).collect(),
         ancestor_failed: ancestors(run, &def.needs)
             .iter()
             .any(|job| job.state == State::Failure && !job.continue_on_error),
@@ -27,11 +23,7 @@ pub(super) fn of_job(run: &Run, def: &JobDef) -> JobContexts {
 
 /// The contexts that do not depend on a job.
 pub(super) fn of_run(run: &Run) -> JobContexts {
-    let vars: Map<String, Value> = run
-        .vars
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
+    let vars: Map<String, Value> = run.vars.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     JobContexts {
         github: github(run, ""),
         vars: Value::Object(vars),
@@ -69,10 +61,7 @@ fn is_commit(text: &str) -> bool {
 /// How the jobs of one id ended, taken together.
 fn outcome(run: &Run, job_id: &str) -> NeedOutcome {
     let jobs: Vec<&Job> = run.jobs.iter().filter(|job| job.job_id == job_id).collect();
-    let any = |state| {
-        jobs.iter()
-            .any(|job| job.state == state && !job.continue_on_error)
-    };
+    let any = |state| jobs.iter().any(|job| job.state == state && !job.continue_on_error);
     let result = if any(State::Failure) {
         NeedResult::Failure
     } else if any(State::Cancelled) {

@@ -19,7 +19,7 @@ pub use run::{Job, Lease, LogsOf, Run, State, Step, Stop, StopRequest, log_id};
 pub use service::{Fetched, RunChange, Scheduler, Updated};
 pub use start::{NewRun, preview};
 
-/// How long a runner may be silent before its job is given to another, in milliseconds.
+/// How long a runner may be silent before its job is given to another when nothing else is configured, in milliseconds.
 pub const LEASE_MS: i64 = 45_000;
 /// How long a cancelled job may take to end by itself before its runner kills it, in milliseconds.
 pub const CANCEL_GRACE_MS: i64 = 10_000;

@@ -4,9 +4,7 @@
 use super::context;
 use super::run::{Job, Run, State, Step};
 use crate::error::{Error, Result};
-use crate::pipelines::{
-    Diagnostic, JobDef, MatrixRow, StepAction, StepDef, Workflow, decide, expand, plan,
-};
+use crate::pipelines::{Diagnostic, JobDef, MatrixRow, StepAction, StepDef, Workflow, decide, expand, plan};
 
 /// What becomes of a job whose needs are done.
 pub(super) enum Decision {
@@ -39,16 +37,9 @@ pub(super) fn lay_out(run: &Run, workflow: &Workflow) -> Result<Vec<Job>> {
     let mut defs: Vec<&JobDef> = workflow.jobs.values().collect();
     defs.sort_by_key(|def| def.stage);
     for def in defs {
-        let dynamic = def
-            .strategy
-            .matrix
-            .as_ref()
-            .is_some_and(|matrix| matrix.dynamic);
+        let dynamic = def.strategy.matrix.as_ref().is_some_and(|matrix| matrix.dynamic);
         let mut expanded = if dynamic {
-            vec![Job {
-                matrix: None,
-                ..skeleton(def, &MatrixRow::new(Vec::new(), 0, 1))
-            }]
+            vec![Job { matrix: None, ..skeleton(def, &MatrixRow::new(Vec::new(), 0, 1)) }]
         } else {
             expand_job(run, workflow, def).map_err(|error| Error::Workflow(vec![error]))?
         };
@@ -62,11 +53,7 @@ pub(super) fn lay_out(run: &Run, workflow: &Workflow) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-fn expand_job(
-    run: &Run,
-    workflow: &Workflow,
-    def: &JobDef,
-) -> std::result::Result<Vec<Job>, Diagnostic> {
+fn expand_job(run: &Run, workflow: &Workflow, def: &JobDef) -> std::result::Result<Vec<Job>, Diagnostic> {
     let rows = expand::matrix(workflow, def, &context::of_job(run, def))?;
     Ok(rows.iter().map(|row| skeleton(def, row)).collect())
 }
@@ -89,26 +76,17 @@ fn skeleton(def: &JobDef, row: &MatrixRow) -> Job {
 fn step(def: &StepDef) -> Step {
     let name = match (&def.name, &def.action) {
         (Some(name), _) => name.text.clone(),
-        (None, StepAction::Run { script, .. }) => format!(
-            "Run {}",
-            script.text.trim().lines().next().unwrap_or_default()
-        ),
+        (None, StepAction::Run { script, .. }) => {
+            format!("Run {}", script.text.trim().lines().next().unwrap_or_default())
+        }
         (None, StepAction::Checkout { uses, .. }) => format!("Run {uses}"),
     };
-    Step {
-        name,
-        id: def.id.clone(),
-        ..Default::default()
-    }
+    Step { name, id: def.id.clone(), ..Default::default() }
 }
 
 /// The matrix row of a job that has one.
 pub(super) fn row_of(job: &Job) -> MatrixRow {
-    MatrixRow::new(
-        job.matrix.clone().unwrap_or_default(),
-        job.matrix_place.0,
-        job.matrix_place.1,
-    )
+    MatrixRow::new(job.matrix.clone().unwrap_or_default(), job.matrix_place.0, job.matrix_place.1)
 }
 
 /// Decides about a job whose needs are done.
@@ -119,17 +97,10 @@ pub(super) fn decide(run: &Run, workflow: &Workflow, index: usize) -> Decision {
     }
 }
 
-fn try_decide(
-    run: &Run,
-    workflow: &Workflow,
-    index: usize,
-) -> std::result::Result<Decision, Diagnostic> {
+fn try_decide(run: &Run, workflow: &Workflow, index: usize) -> std::result::Result<Decision, Diagnostic> {
     let job = &run.jobs[index];
     let Some(def) = workflow.job(&job.job_id) else {
-        return Ok(Decision::Over(
-            State::Failure,
-            format!("the workflow has no job {}", job.job_id),
-        ));
+        return Ok(Decision::Over(State::Failure, format!("the workflow has no job {}", job.job_id)));
     };
     let contexts = context::of_job(run, def);
     if !decide::runs(workflow, def, &contexts)? {

@@ -44,23 +44,15 @@ pub(super) fn rerun(old: &Run, failed_only: bool, actor: &str, now_ms: i64) -> R
 fn keep_succeeded(old: &Run, jobs: &mut Vec<Job>) -> Result<()> {
     let again = ids_to_run_again(old);
     if again.is_empty() {
-        return Err(Error::Precondition(format!(
-            "run {} has no job that did not succeed",
-            old.number
-        )));
+        return Err(Error::Precondition(format!("run {} has no job that did not succeed", old.number)));
     }
     let mut kept: Vec<Job> = Vec::new();
     for fresh in jobs.drain(..) {
         let needs_again = fresh.needs.iter().any(|need| again.contains(need));
-        let done =
-            |job: &&Job| job.job_id == fresh.job_id && job.state == State::Success && !needs_again;
+        let done = |job: &&Job| job.job_id == fresh.job_id && job.state == State::Success && !needs_again;
         if fresh.matrix.is_some() {
             // Known before the run: the same key is the same job.
-            let before = old
-                .jobs
-                .iter()
-                .filter(done)
-                .find(|job| job.key == fresh.key);
+            let before = old.jobs.iter().filter(done).find(|job| job.key == fresh.key);
             kept.push(before.map_or(fresh, |job| keep(old, job)));
         } else if again.contains(&fresh.job_id) {
             kept.push(fresh);
@@ -83,8 +75,7 @@ fn ids_to_run_again(old: &Run) -> Vec<String> {
     let mut again: Vec<String> = Vec::new();
     // Graph order: what a job needs stands before it.
     for job in &old.jobs {
-        let failed = !matches!(job.state, State::Success)
-            || job.needs.iter().any(|need| again.contains(need));
+        let failed = !matches!(job.state, State::Success) || job.needs.iter().any(|need| again.contains(need));
         if failed && !again.contains(&job.job_id) {
             again.push(job.job_id.clone());
         }
@@ -93,16 +84,7 @@ fn ids_to_run_again(old: &Run) -> Vec<String> {
 }
 
 fn keep(old: &Run, job: &Job) -> Job {
-    let logs_of = job.logs_of.clone().or_else(|| {
-        Some(LogsOf {
-            run_id: old.id.clone(),
-            stage: job.stage,
-            row: job.row,
-        })
-    });
-    Job {
-        logs_of,
-        lease: None,
-        ..job.clone()
-    }
+    let logs_of =
+        job.logs_of.clone().or_else(|| Some(LogsOf { run_id: old.id.clone(), stage: job.stage, row: job.row }));
+    Job { logs_of, lease: None, ..job.clone() }
 }

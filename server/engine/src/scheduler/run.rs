@@ -32,10 +32,7 @@ pub enum State {
 impl State {
     /// Whether nothing changes any more.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Success | Self::Failure | Self::Cancelled | Self::Skipped
-        )
+        matches!(self, Self::Success | Self::Failure | Self::Cancelled | Self::Skipped)
     }
 
     /// The word on the wire and in expressions.
@@ -191,10 +188,7 @@ impl Job {
     /// When something must be done about a running job without being asked, in Unix milliseconds: the lease ends, the
     /// grace of a stop is over, or its time is up.
     pub fn deadline_ms(&self) -> Option<i64> {
-        let lease = self
-            .lease
-            .as_ref()
-            .filter(|_| self.state == State::Running)?;
+        let lease = self.lease.as_ref().filter(|_| self.state == State::Running)?;
         let mut deadline = lease.expires_ms;
         if let Some(stop) = self.stop {
             deadline = deadline.min(stop.at_ms + super::STOP_DEADLINE_MS);

@@ -13,9 +13,7 @@ use super::run::{Job, Run, State, Stop};
 use super::start::{self, NewRun};
 use super::store::{Applied, Claim, Claimed, Held, RunQuery, RunStore};
 use super::waiters::Waiters;
-use super::{
-    CHANGES_BACKLOG_MAX, FETCH_POLL_MS, FETCH_WAIT_MAX_MS, LEASE_MS, TICK_RUNS_MAX, rerun,
-};
+use super::{CHANGES_BACKLOG_MAX, FETCH_POLL_MS, FETCH_WAIT_MAX_MS, TICK_RUNS_MAX, rerun};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::logs::{LogId, LogRoom};
@@ -37,6 +35,7 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     waiters: Arc<Waiters>,
     changes: broadcast::Sender<RunChange>,
+    lease_ms: i64,
 }
 
 /// A task for a runner.
@@ -62,16 +61,10 @@ pub struct Updated {
 }
 
 impl Scheduler {
-    /// A scheduler over a store and a log room.
-    pub fn new(store: Arc<dyn RunStore>, logs: Arc<LogRoom>, clock: Arc<dyn Clock>) -> Self {
+    /// A scheduler over a store and a log room. A runner that is silent for `lease_ms` loses its job.
+    pub fn new(store: Arc<dyn RunStore>, logs: Arc<LogRoom>, clock: Arc<dyn Clock>, lease_ms: i64) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_BACKLOG_MAX);
-        Self {
-            store,
-            logs,
-            clock,
-            waiters: Arc::default(),
-            changes,
-        }
+        Self { store, logs, clock, waiters: Arc::default(), changes, lease_ms }
     }
 
     /// Checks the request and starts a run.
@@ -84,8 +77,7 @@ impl Scheduler {
     pub async fn rerun(&self, id: &str, failed_only: bool, actor: &str) -> Result<Run> {
         let old = self.get(id).await?;
         let now = self.clock.now_ms();
-        self.create(rerun::rerun(&old, failed_only, actor, now)?)
-            .await
+        self.create(rerun::rerun(&old, failed_only, actor, now)?).await
     }
 
     /// Stores a run and lets its first jobs become ready. Should the server end in between, `recover` does the rest.
@@ -115,39 +107,21 @@ impl Scheduler {
     /// A run by its id, its number, or `latest`.
     pub async fn get(&self, name: &str) -> Result<Run> {
         let id = self.resolve(name).await?;
-        self.store
-            .get(&id)
-            .await?
-            .ok_or_else(|| Error::NotFound(format!("run {name}")))
+        self.store.get(&id).await?.ok_or_else(|| Error::NotFound(format!("run {name}")))
     }
 
     async fn resolve(&self, name: &str) -> Result<String> {
         if name.is_empty() {
-            return Err(Error::invalid(
-                "run_id",
-                "is empty: give a run's id or number",
-            ));
+            return Err(Error::invalid("run_id", "is empty: give a run's id or number"));
         }
         if name == "latest" {
-            let newest = self
-                .store
-                .list(RunQuery {
-                    limit: 1,
-                    ..Default::default()
-                })
-                .await?;
-            return newest
-                .into_iter()
-                .next()
-                .map(|run| run.id)
-                .ok_or_else(|| Error::NotFound("any run".into()));
+            let newest = self.store.list(RunQuery { limit: 1, ..Default::default() }).await?;
+            return newest.into_iter().next().map(|run| run.id).ok_or_else(|| Error::NotFound("any run".into()));
         }
         match name.parse::<u64>() {
-            Ok(number) => self
-                .store
-                .find(None, number)
-                .await?
-                .ok_or_else(|| Error::NotFound(format!("run number {number}"))),
+            Ok(number) => {
+                self.store.find(None, number).await?.ok_or_else(|| Error::NotFound(format!("run number {number}")))
+            }
             Err(_) => Ok(name.to_owned()),
         }
     }
@@ -169,13 +143,7 @@ impl Scheduler {
 
     /// Leaves a job out.
     pub async fn skip(&self, name: &str, key: &str) -> Result<Run> {
-        self.event(
-            name,
-            Event::Skip {
-                key: key.to_owned(),
-            },
-        )
-        .await
+        self.event(name, Event::Skip { key: key.to_owned() }).await
     }
 
     /// Starts held jobs; an empty key means all.
@@ -221,19 +189,14 @@ impl Scheduler {
         }
     }
 
-    async fn claim(
-        &self,
-        runner: &Runner,
-        labels: &[String],
-        request_id: &str,
-    ) -> Result<Option<Fetched>> {
+    async fn claim(&self, runner: &Runner, labels: &[String], request_id: &str) -> Result<Option<Fetched>> {
         let now = self.clock.now_ms();
         let claim = Claim {
             runner_uuid: runner.uuid.clone(),
             runner_name: runner.name.clone(),
             labels: labels.to_vec(),
             request_id: request_id.to_owned(),
-            expires_ms: now + LEASE_MS,
+            expires_ms: now + self.lease_ms,
         };
         let Some(claimed) = self.store.claim(claim, now).await? else {
             return Ok(None);
@@ -241,7 +204,7 @@ impl Scheduler {
         if !claimed.repeated {
             self.announce(&claimed.run);
         }
-        match content::fetched(&claimed) {
+        match content::fetched(&claimed, self.lease_ms) {
             Ok(fetched) => Ok(Some(fetched)),
             Err(error) => {
                 self.refuse(&claimed, error).await?;
@@ -260,30 +223,23 @@ impl Scheduler {
             message: error.to_string(),
             ..Default::default()
         };
-        self.apply(&claimed.run.id, Event::Reported(report))
-            .await
-            .map(drop)
+        self.apply(&claimed.run.id, Event::Reported(report)).await.map(drop)
     }
 
     /// Takes a runner's word about its job.
     pub async fn update(&self, run_id: &str, mut report: Report) -> Result<Updated> {
-        report.lease_expires_ms = self.clock.now_ms() + LEASE_MS;
+        report.lease_expires_ms = self.clock.now_ms() + self.lease_ms;
         let (stage, row) = (report.stage, report.row);
         let ends = report.state.is_some_and(State::is_final);
         let applied = match self.apply(run_id, Event::Reported(report)).await {
             // Who asks about a run that is not there is told the same as about one that is not theirs.
             Err(Error::NotFound(_)) => {
-                return Err(Error::Denied(format!(
-                    "run {run_id} has no step of this runner's"
-                )));
+                return Err(Error::Denied(format!("run {run_id} has no step of this runner's")));
             }
             other => other?,
         };
         let run = applied.run;
-        let job = run
-            .jobs
-            .iter()
-            .find(|job| job.stage == stage && job.row == row);
+        let job = run.jobs.iter().find(|job| job.stage == stage && job.row == row);
         let job = job.ok_or_else(|| Error::internal("the job is gone"))?;
         Ok(Updated {
             stop: job.stop.map(|stop| stop.how),
@@ -333,31 +289,15 @@ impl Scheduler {
 
     /// A runner is gone for good: what it held is given to others.
     pub async fn runner_removed(&self, uuid: &str) -> Result<()> {
-        for held in self
-            .store
-            .held()
-            .await?
-            .into_iter()
-            .filter(|held| held.runner_uuid == uuid)
-        {
-            self.apply(
-                &held.run_id,
-                Event::RunnerRemoved {
-                    runner_uuid: uuid.to_owned(),
-                },
-            )
-            .await?;
+        for held in self.store.held().await?.into_iter().filter(|held| held.runner_uuid == uuid) {
+            self.apply(&held.run_id, Event::RunnerRemoved { runner_uuid: uuid.to_owned() }).await?;
         }
         Ok(())
     }
 
     /// Looks at deadlines once. The caller does so every [`super::TICK_MS`].
     pub async fn tick(&self) -> Result<()> {
-        for id in self
-            .store
-            .overdue(self.clock.now_ms(), TICK_RUNS_MAX)
-            .await?
-        {
+        for id in self.store.overdue(self.clock.now_ms(), TICK_RUNS_MAX).await? {
             self.apply(&id, Event::Tick).await?;
         }
         Ok(())
@@ -384,9 +324,6 @@ impl Scheduler {
 
     fn announce(&self, run: &Run) {
         // Nobody listening is fine.
-        let _ = self.changes.send(RunChange {
-            id: run.id.clone(),
-            project: run.project.clone(),
-        });
+        let _ = self.changes.send(RunChange { id: run.id.clone(), project: run.project.clone() });
     }
 }

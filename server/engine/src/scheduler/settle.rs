@@ -36,32 +36,13 @@ fn fail_fast(run: &mut Run, now_ms: i64) {
     let failed: Vec<String> = run
         .jobs
         .iter()
-        .filter(|job| {
-            job.fail_fast
-                && job.state == State::Failure
-                && !job.continue_on_error
-                && job.matrix_place.1 > 1
-        })
+        .filter(|job| job.fail_fast && job.state == State::Failure && !job.continue_on_error && job.matrix_place.1 > 1)
         .map(|job| job.job_id.clone())
         .collect();
-    for job in run
-        .jobs
-        .iter_mut()
-        .filter(|job| failed.contains(&job.job_id))
-    {
-        stop_job(
-            job,
-            Stop::Cancel,
-            "another job of the matrix failed (fail-fast)",
-            now_ms,
-        );
+    for job in run.jobs.iter_mut().filter(|job| failed.contains(&job.job_id)) {
+        stop_job(job, Stop::Cancel, "another job of the matrix failed (fail-fast)", now_ms);
         if job.state == State::Pending {
-            finish(
-                job,
-                State::Cancelled,
-                "another job of the matrix failed (fail-fast)".into(),
-                now_ms,
-            );
+            finish(job, State::Cancelled, "another job of the matrix failed (fail-fast)".into(), now_ms);
         }
     }
 }
@@ -87,24 +68,15 @@ fn settle_pending(run: &mut Run, workflow: &Workflow, now_ms: i64) -> bool {
 }
 
 fn needs_done(run: &Run, job: &Job) -> bool {
-    job.needs.iter().all(|need| {
-        run.jobs
-            .iter()
-            .filter(|other| other.job_id == *need)
-            .all(|other| other.state.is_final())
-    })
+    job.needs
+        .iter()
+        .all(|need| run.jobs.iter().filter(|other| other.job_id == *need).all(|other| other.state.is_final()))
 }
 
 /// Puts the jobs of a matrix in the place of the one that stood for it.
 fn expand(run: &mut Run, index: usize, mut jobs: Vec<Job>) {
     let stage = run.jobs[index].stage;
-    let mut next_row = run
-        .jobs
-        .iter()
-        .filter(|job| job.stage == stage)
-        .map(|job| job.row + 1)
-        .max()
-        .unwrap_or(0);
+    let mut next_row = run.jobs.iter().filter(|job| job.stage == stage).map(|job| job.row + 1).max().unwrap_or(0);
     let first_row = run.jobs[index].row;
     for (place, job) in jobs.iter_mut().enumerate() {
         job.stage = stage;
@@ -131,12 +103,8 @@ fn start_ready(run: &mut Run, now_ms: i64, effects: &mut Effects) {
             continue;
         }
         if let Some(most) = job.max_parallel {
-            let busy = run
-                .jobs
-                .iter()
-                .filter(|other| other.job_id == job.job_id)
-                .filter(|other| is_busy(other))
-                .count();
+            let busy =
+                run.jobs.iter().filter(|other| other.job_id == job.job_id).filter(|other| is_busy(other)).count();
             if busy >= most as usize {
                 run.jobs[index].message = format!("waits: max-parallel is {most}");
                 continue;
@@ -145,10 +113,7 @@ fn start_ready(run: &mut Run, now_ms: i64, effects: &mut Effects) {
         let job = &mut run.jobs[index];
         if job.approval_required && !job.approved {
             job.state = State::Held;
-            job.message = format!(
-                "waits for approval of environment {}",
-                job.environment.as_deref().unwrap_or("?")
-            );
+            job.message = format!("waits for approval of environment {}", job.environment.as_deref().unwrap_or("?"));
         } else {
             queue(job, now_ms, effects);
         }
@@ -167,11 +132,7 @@ fn queue(job: &mut Job, now_ms: i64, effects: &mut Effects) {
 }
 
 fn fail_pending(run: &mut Run, message: &str, now_ms: i64) {
-    for job in run
-        .jobs
-        .iter_mut()
-        .filter(|job| job.state == State::Pending)
-    {
+    for job in run.jobs.iter_mut().filter(|job| job.state == State::Pending) {
         finish(job, State::Failure, message.to_owned(), now_ms);
     }
 }
@@ -201,11 +162,7 @@ fn conclude(run: &mut Run, now_ms: i64) {
 }
 
 fn outcome(run: &Run) -> State {
-    let counted = |state| {
-        run.jobs
-            .iter()
-            .any(|job| job.state == state && !job.continue_on_error)
-    };
+    let counted = |state| run.jobs.iter().any(|job| job.state == state && !job.continue_on_error);
     if counted(State::Failure) {
         State::Failure
     } else if counted(State::Cancelled) {

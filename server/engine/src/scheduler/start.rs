@@ -42,19 +42,11 @@ pub(super) fn start(new: NewRun, now_ms: i64) -> Result<Run> {
     if new.priority.abs() > PRIORITY_MAX {
         return Err(Error::invalid(
             "priority",
-            format!(
-                "{} is not between -{PRIORITY_MAX} and {PRIORITY_MAX}",
-                new.priority
-            ),
+            format!("{} is not between -{PRIORITY_MAX} and {PRIORITY_MAX}", new.priority),
         ));
     }
-    let file_name = if new.file_name.is_empty() {
-        "workflow.yml".into()
-    } else {
-        new.file_name
-    };
-    let (workflow, _warnings) =
-        Workflow::parse(&file_name, new.workflow.as_bytes()).map_err(Error::Workflow)?;
+    let file_name = if new.file_name.is_empty() { "workflow.yml".into() } else { new.file_name };
+    let (workflow, _warnings) = Workflow::parse(&file_name, new.workflow.as_bytes()).map_err(Error::Workflow)?;
     let inputs = inputs::resolve(&workflow, &new.inputs).map_err(Error::Workflow)?;
     let mut run = Run {
         id: Uuid::now_v7().to_string(),
@@ -88,9 +80,7 @@ fn project_name(name: String) -> Result<String> {
     if name.is_empty() {
         return Ok("default".into());
     }
-    let good = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let good = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
     if !good || name.chars().count() > PROJECT_MAX_CHARS {
         return Err(Error::invalid(
             "project",

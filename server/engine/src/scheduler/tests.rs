@@ -16,7 +16,8 @@ struct Journey {
 
 impl Journey {
     fn of(workflow: &str) -> Self {
-        let run = start(NewRun { workflow: workflow.into(), ..Default::default() }, 1_000).expect("the workflow is good");
+        let run =
+            start(NewRun { workflow: workflow.into(), ..Default::default() }, 1_000).expect("the workflow is good");
         Self::on(run)
     }
 
@@ -227,8 +228,12 @@ fn a_lost_runner_s_job_is_given_to_another_a_few_times() {
     for turn in 0..=REQUEUE_MAX {
         journey.claim_by("a", "gone");
         let mut report = journey.report("a", "gone", None);
-        report.steps =
-            vec![StepReport { index: 0, state: Some(State::Running), started_ms: journey.now_ms, ..Default::default() }];
+        report.steps = vec![StepReport {
+            index: 0,
+            state: Some(State::Running),
+            started_ms: journey.now_ms,
+            ..Default::default()
+        }];
         journey.event(Event::Reported(report)).unwrap();
         journey.now_ms += LEASE_MS + 1;
         journey.event(Event::Tick).unwrap();
@@ -316,7 +321,8 @@ fn a_skipped_job_skips_what_needs_it_and_a_running_one_can_t_be_skipped() {
 
 #[test]
 fn a_job_that_is_too_slow_is_stopped_though_its_runner_says_nothing_of_it() {
-    let mut journey = Journey::of("on: workflow_dispatch\njobs: { a: { runs-on: x, timeout-minutes: 1, steps: [{ run: a }] } }");
+    let mut journey =
+        Journey::of("on: workflow_dispatch\njobs: { a: { runs-on: x, timeout-minutes: 1, steps: [{ run: a }] } }");
     journey.claim("a");
     journey.now_ms += 60_000 + super::TIMEOUT_SLACK_MS;
     let heartbeat = journey.report("a", "r1", None);

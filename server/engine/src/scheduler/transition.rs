@@ -16,9 +16,7 @@ pub fn apply(run: &mut Run, event: Event, now_ms: i64) -> Result<Effects> {
         Event::Stop(how) => stop(run, how, now_ms)?,
         Event::Skip { key } => skip(run, &key, now_ms)?,
         Event::Approve { key } => approve(run, key.as_deref())?,
-        Event::RunnerRemoved { runner_uuid } => {
-            runner_removed(run, &runner_uuid, now_ms, &mut effects)
-        }
+        Event::RunnerRemoved { runner_uuid } => runner_removed(run, &runner_uuid, now_ms, &mut effects),
         Event::Tick => tick(run, now_ms, &mut effects),
     }
     settle::settle(run, now_ms, &mut effects);
@@ -49,11 +47,7 @@ fn same_to_readers(old: &Job, new: &Job) -> bool {
 fn claimed(run: &mut Run, index: usize, mut lease: Lease, now_ms: i64) -> Result<()> {
     let job = &mut run.jobs[index];
     if job.state != State::Queued {
-        return Err(Error::Conflict(format!(
-            "job {} is {}, not queued",
-            job.key,
-            job.state.word()
-        )));
+        return Err(Error::Conflict(format!("job {} is {}, not queued", job.key, job.state.word())));
     }
     job.epoch += 1;
     lease.epoch = job.epoch;
@@ -103,10 +97,7 @@ pub fn check_owner(job: &Job, runner: Option<&str>, epoch: Option<u64>) -> Resul
     if let Some(runner) = runner
         && held.is_none_or(|lease| lease.runner_uuid != runner)
     {
-        return Err(Error::Denied(format!(
-            "job {} is not this runner's",
-            job.key
-        )));
+        return Err(Error::Denied(format!("job {} is not this runner's", job.key)));
     }
     if let Some(epoch) = epoch
         && held.is_none_or(|lease| lease.epoch != epoch)
@@ -125,11 +116,7 @@ fn find_at(run: &mut Run, stage: u32, row: u32) -> Result<&mut Job> {
     run.jobs
         .iter_mut()
         .find(|job| job.stage == stage && job.row == row)
-        .ok_or_else(|| {
-            Error::Denied(format!(
-                "run {id} has no step of this runner's at stage {stage}, row {row}"
-            ))
-        })
+        .ok_or_else(|| Error::Denied(format!("run {id} has no step of this runner's at stage {stage}, row {row}")))
 }
 
 fn report_step(job: &mut Job, report: StepReport, now_ms: i64) -> Result<()> {
@@ -137,21 +124,14 @@ fn report_step(job: &mut Job, report: StepReport, now_ms: i64) -> Result<()> {
     let step = job.steps.get_mut(report.index as usize).ok_or_else(|| {
         Error::invalid(
             "state.actions.index",
-            format!(
-                "{} is not below {count}, the job's number of actions",
-                report.index
-            ),
+            format!("{} is not below {count}, the job's number of actions", report.index),
         )
     })?;
     if step.state.is_final() {
         return Ok(());
     }
     let clamp = |ms: i64| {
-        if ms <= 0 || ms > now_ms + super::CLOCK_SKEW_MAX_MS {
-            now_ms
-        } else {
-            ms
-        }
+        if ms <= 0 || ms > now_ms + super::CLOCK_SKEW_MAX_MS { now_ms } else { ms }
     };
     if let Some(state) = report.state {
         if state == State::Running || (state.is_final() && report.started_ms > 0) {
@@ -180,11 +160,7 @@ pub(super) fn finish(job: &mut Job, state: State, message: String, now_ms: i64) 
     job.finished_ms = Some(now_ms);
     for step in &mut job.steps {
         if step.state == State::Running {
-            step.state = if state == State::Success {
-                State::Success
-            } else {
-                State::Cancelled
-            };
+            step.state = if state == State::Success { State::Success } else { State::Cancelled };
             step.finished_ms = Some(now_ms);
         } else if !step.state.is_final() {
             step.state = State::Skipped;
@@ -194,11 +170,7 @@ pub(super) fn finish(job: &mut Job, state: State, message: String, now_ms: i64) 
 
 fn stop(run: &mut Run, how: Stop, now_ms: i64) -> Result<()> {
     if run.state.is_final() {
-        return Err(Error::Precondition(format!(
-            "run {} is over: {}",
-            run.number,
-            run.state.word()
-        )));
+        return Err(Error::Precondition(format!("run {} is over: {}", run.number, run.state.word())));
     }
     if run.stop.is_none_or(|stop| stop.how < how) {
         run.stop = Some(StopRequest { how, at_ms: now_ms });
@@ -220,9 +192,7 @@ pub(super) fn stop_job(job: &mut Job, how: Stop, why: &str, now_ms: i64) {
             }
         }
         State::Queued | State::Held => finish(job, State::Cancelled, why.to_owned(), now_ms),
-        State::Pending if how == Stop::Terminate => {
-            finish(job, State::Cancelled, why.to_owned(), now_ms)
-        }
+        State::Pending if how == Stop::Terminate => finish(job, State::Cancelled, why.to_owned(), now_ms),
         _ => {}
     }
 }
@@ -245,10 +215,7 @@ fn approve(run: &mut Run, key: Option<&str>) -> Result<()> {
     if let Some(key) = key {
         let job = find_key(run, key)?;
         if job.state != State::Held {
-            return Err(Error::Precondition(format!(
-                "job {key} is {}, not held",
-                job.state.word()
-            )));
+            return Err(Error::Precondition(format!("job {key} is {}, not held", job.state.word())));
         }
         job.approved = true;
         return Ok(());
@@ -258,29 +225,17 @@ fn approve(run: &mut Run, key: Option<&str>) -> Result<()> {
         job.approved = true;
         found = true;
     }
-    if found {
-        Ok(())
-    } else {
-        Err(Error::Precondition("no job of this run is held".into()))
-    }
+    if found { Ok(()) } else { Err(Error::Precondition("no job of this run is held".into())) }
 }
 
 fn find_key<'a>(run: &'a mut Run, key: &str) -> Result<&'a mut Job> {
-    run.jobs
-        .iter_mut()
-        .find(|job| job.key == key)
-        .ok_or_else(|| Error::NotFound(format!("job {key}")))
+    run.jobs.iter_mut().find(|job| job.key == key).ok_or_else(|| Error::NotFound(format!("job {key}")))
 }
 
 fn runner_removed(run: &mut Run, runner_uuid: &str, now_ms: i64, effects: &mut Effects) {
     let id = run.id.clone();
     for job in &mut run.jobs {
-        if job.state == State::Running
-            && job
-                .lease
-                .as_ref()
-                .is_some_and(|lease| lease.runner_uuid == runner_uuid)
-        {
+        if job.state == State::Running && job.lease.as_ref().is_some_and(|lease| lease.runner_uuid == runner_uuid) {
             lose(job, &id, "the runner was removed", now_ms, effects);
         }
     }
@@ -289,27 +244,13 @@ fn runner_removed(run: &mut Run, runner_uuid: &str, now_ms: i64, effects: &mut E
 /// Looks at what time has done to the running jobs.
 fn tick(run: &mut Run, now_ms: i64, effects: &mut Effects) {
     let id = run.id.clone();
-    for job in run
-        .jobs
-        .iter_mut()
-        .filter(|job| job.state == State::Running)
-    {
-        let expired = job
-            .lease
-            .as_ref()
-            .is_none_or(|lease| lease.expires_ms <= now_ms);
-        let overdue_stop = job
-            .stop
-            .filter(|stop| stop.at_ms + STOP_DEADLINE_MS <= now_ms);
-        let over = job
-            .started_ms
-            .zip(job.timeout_ms)
-            .is_some_and(|(started, timeout)| {
-                started
-                    .saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX))
-                    .saturating_add(TIMEOUT_SLACK_MS)
-                    <= now_ms
-            });
+    for job in run.jobs.iter_mut().filter(|job| job.state == State::Running) {
+        let expired = job.lease.as_ref().is_none_or(|lease| lease.expires_ms <= now_ms);
+        let overdue_stop = job.stop.filter(|stop| stop.at_ms + STOP_DEADLINE_MS <= now_ms);
+        let over = job.started_ms.zip(job.timeout_ms).is_some_and(|(started, timeout)| {
+            started.saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX)).saturating_add(TIMEOUT_SLACK_MS)
+                <= now_ms
+        });
         if job.stop.is_some() && (expired || overdue_stop.is_some()) {
             abandon_logs(job, &id, effects);
             let why = if expired {
@@ -323,10 +264,7 @@ fn tick(run: &mut Run, now_ms: i64, effects: &mut Effects) {
             lose(job, &id, "the runner was lost", now_ms, effects);
         } else if over && job.stop.is_none() {
             let minutes = job.timeout_ms.unwrap_or(0) / 60_000;
-            job.stop = Some(StopRequest {
-                how: Stop::Terminate,
-                at_ms: now_ms,
-            });
+            job.stop = Some(StopRequest { how: Stop::Terminate, at_ms: now_ms });
             job.message = format!("timed out after {minutes} min");
         }
     }
@@ -342,11 +280,7 @@ fn lose(job: &mut Job, run_id: &str, why: &str, now_ms: i64, effects: &mut Effec
         return;
     }
     if job.lost > REQUEUE_MAX {
-        let message = format!(
-            "{why} {} times; a job is given to a runner at most {} times",
-            job.lost,
-            REQUEUE_MAX + 1
-        );
+        let message = format!("{why} {} times; a job is given to a runner at most {} times", job.lost, REQUEUE_MAX + 1);
         finish(job, State::Failure, message, now_ms);
         release(job);
         return;
@@ -357,11 +291,7 @@ fn lose(job: &mut Job, run_id: &str, why: &str, now_ms: i64, effects: &mut Effec
     job.queued_ms = Some(now_ms);
     job.started_ms = None;
     for step in &mut job.steps {
-        *step = super::run::Step {
-            name: std::mem::take(&mut step.name),
-            id: step.id.take(),
-            ..Default::default()
-        };
+        *step = super::run::Step { name: std::mem::take(&mut step.name), id: step.id.take(), ..Default::default() };
     }
     effects.queued.push(job.runs_on.clone());
 }

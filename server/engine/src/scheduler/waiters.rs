@@ -38,29 +38,15 @@ impl Waiters {
         let mut inner = self.lock();
         let id = inner.next;
         inner.next += 1;
-        inner.waiting.insert(
-            id,
-            Entry {
-                labels: labels.to_vec(),
-                wake: Arc::clone(&wake),
-            },
-        );
+        inner.waiting.insert(id, Entry { labels: labels.to_vec(), wake: Arc::clone(&wake) });
         drop(inner);
-        Waiting {
-            waiters: Arc::clone(self),
-            id,
-            wake,
-        }
+        Waiting { waiters: Arc::clone(self), id, wake }
     }
 
     /// Wakes the first that serves all these labels; it waits no more until it registers again.
     pub fn wake(&self, labels: &[String]) {
         let mut inner = self.lock();
-        let found = inner
-            .waiting
-            .iter()
-            .find(|(_, entry)| serves(&entry.labels, labels))
-            .map(|(id, _)| *id);
+        let found = inner.waiting.iter().find(|(_, entry)| serves(&entry.labels, labels)).map(|(id, _)| *id);
         if let Some(entry) = found.and_then(|id| inner.waiting.remove(&id)) {
             entry.wake.notify_one();
         }
@@ -80,9 +66,7 @@ impl Waiters {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -101,9 +85,7 @@ impl Drop for Waiting {
 
 /// Whether a runner with `offered` labels can run what wants `wanted`; case does not matter.
 pub fn serves(offered: &[String], wanted: &[String]) -> bool {
-    wanted
-        .iter()
-        .all(|want| offered.iter().any(|offer| offer.eq_ignore_ascii_case(want)))
+    wanted.iter().all(|want| offered.iter().any(|offer| offer.eq_ignore_ascii_case(want)))
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ impl Progress for Plain {
     }
 
     fn job(&mut self, job: &Job, state: State) -> io::Result<()> {
+        // That a job waits for those it needs is no news.
+        if state == State::Pending && job.message.is_empty() {
+            return Ok(());
+        }
         let colour = self.output.colour();
         self.output.line(&job_line(job, state, colour))
     }
