@@ -1,0 +1,9 @@
+//! The wire as prost and tonic generate it from the .proto tree.
+
+#[allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications, rustdoc::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/_wire.rs"));
+}
+
+pub use generated::millrace::v1 as millrace_v1;
+pub use generated::pkg::proto::runner::v1 as runner_v1;
