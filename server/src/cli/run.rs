@@ -19,6 +19,8 @@ use super::{
 
 /// The largest workflow file that the server takes.
 pub const WORKFLOW_MAX_BYTES: u64 = 1 << 20;
+/// The action that wants a source.
+const CHECKOUT: &str = "actions/checkout";
 const PRIORITY_MIN: i64 = -100;
 const PRIORITY_MAX: i64 = 100;
 
@@ -69,7 +71,9 @@ pub async fn run(args: RunArgs) -> Result<Exit, CliError> {
         Some(text) => source::given(text, server.is_loopback())?,
         None => source::default_for(&args.file, server.is_loopback())?,
     };
-    for warning in &source.warnings {
+    // Who checks nothing out needs no source.
+    let warnings = source.warnings.iter().filter(|_| workflow.contains(CHECKOUT));
+    for warning in warnings {
         say(&format!("warning: {warning}"));
     }
     let request = RunRequest {
