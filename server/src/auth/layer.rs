@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -68,7 +69,8 @@ pub async fn identify(State(gate): State<Arc<Gate>>, mut request: Request, next:
 /// Refuses what a page of another site makes a browser send: a write with a foreign Origin and, on an open server,
 /// anything addressed to a name that is not loopback (DNS rebinding).
 fn foreign(gate: &Gate, request: &Request) -> Option<Response> {
-    let host = request.uri().authority().map(|a| a.as_str()).or_else(|| text(request.headers(), header::HOST.as_str()));
+    let host =
+        request.uri().authority().map(Authority::as_str).or_else(|| text(request.headers(), header::HOST.as_str()));
     if gate.open && !host.is_some_and(is_loopback_name) {
         let message =
             format!("this server is open on loopback only; it does not answer to the name {:?}", host.unwrap_or(""));

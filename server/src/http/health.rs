@@ -9,8 +9,9 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 
+use super::refusal::Refusal;
 use crate::app::App;
-use crate::auth::{Caller, Denial, Role};
+use crate::auth::{Caller, Role};
 
 /// The text format Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,22 +47,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-async fn metrics(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
-    if let Err(denial) = caller.may(Role::Read) {
-        return denied(denial);
-    }
-    match app.metrics.text(&app).await {
-        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-/// A denial on a plain HTTP route.
-pub fn denied(denial: Denial) -> Response {
-    match denial {
-        Denial::Unauthenticated(why) => {
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{why}\n")).into_response()
-        }
-        Denial::Forbidden(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
-    }
+async fn metrics(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
+    caller.may(Role::Read)?;
+    let text = app.metrics.text(&app).await?;
+    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }

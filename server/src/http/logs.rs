@@ -14,11 +14,10 @@ use millrace_engine::error::Error;
 use millrace_engine::logs::{LogTail, Start, TailEvent};
 use serde::Deserialize;
 
-use super::health::denied;
+use super::refusal::Refusal;
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::rpc::follow::{Follow, Followed};
-use crate::rpc::status::status;
 
 /// How much of a log is read at once, in bytes.
 const READ_BYTES: usize = 256 * 1024;
@@ -46,26 +45,15 @@ async fn raw(
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
-) -> Response {
-    if let Err(denial) = caller.may(Role::Read) {
-        return denied(denial);
-    }
-    match answer(&app, &caller, &id, &wanted, &headers).await {
-        Ok(response) => response,
-        Err(error) => refusal(error),
-    }
+) -> Result<Response, Refusal> {
+    caller.may(Role::Read)?;
+    Ok(answer(&app, &caller, &id, &wanted, &headers).await?)
 }
 
 /// The whole log as a file, for the REST route.
 pub async fn download(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Response, Error> {
     let wanted = Wanted { follow: None, download: Some("1".into()), tail: None };
     answer(app, caller, id, &wanted, &HeaderMap::new()).await
-}
-
-/// An engine error on a plain HTTP route: the protocol's HTTP status and the message.
-pub fn refusal(error: Error) -> Response {
-    let error = status(error);
-    (error.http_status(), format!("{}\n", error.message.as_deref().unwrap_or_default())).into_response()
 }
 
 async fn answer(

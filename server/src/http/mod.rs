@@ -3,6 +3,7 @@
 mod accept;
 mod health;
 mod logs;
+mod refusal;
 mod rest;
 mod tls;
 mod web;

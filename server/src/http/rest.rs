@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -17,8 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::health::denied;
-use super::logs::{self, refusal};
+use super::logs;
+use super::refusal::Refusal;
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::rpc::follow::Follow;
@@ -89,16 +88,17 @@ impl Address {
         let job = self.job(run)?;
         let index = self.action_idx as usize;
         if index >= job.steps.len() {
-            return Err(Error::invalid(
-                "action_idx",
-                format!("{index} is not below {}, the job's number of actions", job.steps.len()),
-            ));
+            return Err(self.no_action(job.steps.len()));
         }
         Ok(job.log_id(&run.id, index))
     }
+
+    fn no_action(&self, actions: usize) -> Error {
+        Error::invalid("action_idx", format!("{} is not below {actions}, the job's number of actions", self.action_idx))
+    }
 }
 
-type Answer = Result<Response, Response>;
+type Answer = Result<Response, Refusal>;
 
 async fn state(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Read, &body).await?;
@@ -107,19 +107,14 @@ async fn state(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>
 
 async fn action(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
-    let job = convert::job(&run, address.job(&run).map_err(refusal)?);
-    let Some(step) = job.steps.get(address.action_idx as usize) else {
-        return Err(refusal(Error::invalid(
-            "action_idx",
-            format!("{} is not below {}", address.action_idx, job.steps.len()),
-        )));
-    };
+    let job = convert::job(&run, address.job(&run)?);
+    let step = job.steps.get(address.action_idx as usize).ok_or_else(|| address.no_action(job.steps.len()))?;
     Ok(Json(json!({ "action": step, "jobKey": job.key, "jobState": job.state })).into_response())
 }
 
 async fn rows(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
-    rows_of(&app, &caller, &address, &run).await.map_err(refusal)
+    Ok(rows_of(&app, &caller, &address, &run).await?)
 }
 
 async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) -> Result<Response, Error> {
@@ -142,61 +137,56 @@ async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) 
 
 async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
-    let id = address.log(&run).map_err(refusal)?;
-    let id = id.ok_or_else(|| refusal(Error::Precondition("the action has not begun: it has no log yet".into())))?;
-    logs::download(&app, &caller, &id).await.map_err(refusal)
+    let id = address.log(&run)?;
+    let id = id.ok_or_else(|| Error::Precondition("the action has not begun: it has no log yet".into()))?;
+    Ok(logs::download(&app, &caller, &id).await?)
 }
 
 async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
-    allowed(&caller, Role::Run)?;
+    caller.may(Role::Run)?;
     let request: api::RunRequest = parse(&body)?;
-    let run = pipeline::start(&app, &caller, request).await.map_err(refusal)?;
+    let run = pipeline::start(&app, &caller, request).await?;
     Ok(shown(&run))
 }
 
 async fn validate(Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
-    allowed(&caller, Role::Read)?;
+    caller.may(Role::Read)?;
     let request: api::ValidateRequest = parse(&body)?;
     Ok(Json(pipeline::validate(&request.workflow, &request.file_name)).into_response())
 }
 
 async fn skip(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
-    let key = address.job(&run).map_err(refusal)?.key.clone();
-    Ok(shown(&app.scheduler.skip(&run.id, &key).await.map_err(refusal)?))
+    let key = address.job(&run)?.key.clone();
+    Ok(shown(&app.scheduler.skip(&run.id, &key).await?))
 }
 
 async fn cancel(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
-    Ok(shown(&app.scheduler.stop(&run.id, Stop::Cancel).await.map_err(refusal)?))
+    Ok(shown(&app.scheduler.stop(&run.id, Stop::Cancel).await?))
 }
 
 async fn terminate(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
-    Ok(shown(&app.scheduler.stop(&run.id, Stop::Terminate).await.map_err(refusal)?))
+    Ok(shown(&app.scheduler.stop(&run.id, Stop::Terminate).await?))
 }
 
 async fn stage(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
-    Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await.map_err(refusal)?))
+    Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await?))
 }
 
 /// The run a body names, if the caller may do this to it.
-async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Bytes) -> Result<(Address, Run), Response> {
-    allowed(caller, role)?;
+async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Bytes) -> Result<(Address, Run), Refusal> {
+    caller.may(role)?;
     let address: Address = parse(body)?;
-    let run = app.visible_run(caller, &address.tx_uuid).await.map_err(refusal)?;
+    let run = app.visible_run(caller, &address.tx_uuid).await?;
     Ok((address, run))
 }
 
-fn allowed(caller: &Caller, role: Role) -> Result<(), Response> {
-    caller.may(role).map_err(denied)
-}
-
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| {
-        (StatusCode::BAD_REQUEST, format!("the body is not the JSON this route takes: {error}\n")).into_response()
-    })
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|error| Error::invalid("body", format!("is not the JSON this route takes: {error}")))
 }
 
 fn shown(run: &Run) -> Response {

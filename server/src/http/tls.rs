@@ -46,7 +46,7 @@ impl Tls {
                     }
                     // Certificate and key are replaced one after the other: the next look may find them fitting.
                     Err(error) => {
-                        tracing::warn!(error = format!("{error:#}"), "the changed TLS files can't be used yet")
+                        tracing::warn!(error = format!("{error:#}"), "the changed TLS files can't be used yet");
                     }
                 }
             }

@@ -106,7 +106,7 @@ impl wire::RunnerService for AgentService {
             match Caller::of(&ctx) {
                 // On a server that is open on loopback no token is needed.
                 Caller::Open => {
-                    (token, _) = self.app.runners.create_registration_token(false, 60_000).await.map_err(status)?
+                    (token, _) = self.app.runners.create_registration_token(false, 60_000).await.map_err(status)?;
                 }
                 _ => {
                     return Err(ConnectError::unauthenticated(

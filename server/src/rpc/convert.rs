@@ -122,8 +122,8 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
         }
         .into(),
         file: diagnostic.file.clone(),
-        line: diagnostic.line as u32,
-        column: diagnostic.column as u32,
+        line: diagnostic.line,
+        column: diagnostic.column,
         message: diagnostic.message.clone(),
         suggestion: diagnostic.suggestion.clone().unwrap_or_default(),
         ..Default::default()

@@ -3,7 +3,8 @@
 use connectrpc::ConnectError;
 use millrace_engine::error::Error;
 
-/// The code and message for an engine error.
+/// The code and message for an engine error. Takes it whole: it stands behind `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 pub fn status(error: Error) -> ConnectError {
     let message = error.to_string();
     match error {

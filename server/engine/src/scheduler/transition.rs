@@ -185,11 +185,9 @@ fn stop(run: &mut Run, how: Stop, now_ms: i64) -> Result<()> {
 /// cancellation is left to `settle`.
 pub(super) fn stop_job(job: &mut Job, how: Stop, why: &str, now_ms: i64) {
     match job.state {
-        State::Running => {
-            if job.stop.is_none_or(|stop| stop.how < how) {
-                job.stop = Some(StopRequest { how, at_ms: now_ms });
-                why.clone_into(&mut job.message);
-            }
+        State::Running if job.stop.is_none_or(|stop| stop.how < how) => {
+            job.stop = Some(StopRequest { how, at_ms: now_ms });
+            why.clone_into(&mut job.message);
         }
         State::Queued | State::Held => finish(job, State::Cancelled, why.to_owned(), now_ms),
         State::Pending if how == Stop::Terminate => finish(job, State::Cancelled, why.to_owned(), now_ms),
