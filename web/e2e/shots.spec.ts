@@ -45,7 +45,7 @@ const PAGES = [
   { name: "run-live", path: "/runs/now", ready: "Live" },
   { name: "run-summary", path: "/runs/ok?view=summary", ready: "Coverage" },
   { name: "runners", path: "/runners", ready: "win-17" },
-  { name: "login", path: "/login", ready: "Token" },
+  { name: "login", path: "/sign-in", ready: "Token" },
   { name: "not-found", path: "/nowhere", ready: "There is nothing at this address" },
   { name: "no-run", path: "/runs/nope", ready: "There is no such run" },
 ];

@@ -50,7 +50,7 @@ export const runRoute = createRoute({
 });
 
 const runners = createRoute({ getParentRoute: () => root, path: "/runners", component: lazyRouteComponent(() => import("@/runners/runners-page"), "RunnersPage") });
-const login = createRoute({ getParentRoute: () => root, path: "/login", component: LoginPage });
+const login = createRoute({ getParentRoute: () => root, path: "/sign-in", component: LoginPage });
 
 export const router = createRouter({
   routeTree: root.addChildren([home, runsRoute, runRoute, runners, login]),

@@ -21,7 +21,7 @@ export function LoginPage() {
     try {
       await signIn(token.trim());
       await client.resetQueries();
-      if (pathname === "/login") await navigate({ to: "/" });
+      if (pathname === "/sign-in") await navigate({ to: "/" });
     } catch (error) {
       setProblem(error instanceof Error ? error.message : String(error));
     } finally {
