@@ -21,26 +21,34 @@ struct Inner {
 
 struct Entry {
     labels: Vec<String>,
-    wake: Arc<Notify>,
+    call: Arc<Call>,
 }
 
-/// A place among those who wait; leaves when it is dropped.
+/// The line to one who waits.
+#[derive(Default)]
+struct Call {
+    wake: Notify,
+    // What woke it, until it has noticed. Held for a take or a put only.
+    news: Mutex<Option<Vec<String>>>,
+}
+
+/// A place among those who wait; leaves when it is dropped, and hands on what it was woken for and has not noticed.
 pub struct Waiting {
     waiters: Arc<Waiters>,
     id: u64,
-    wake: Arc<Notify>,
+    call: Arc<Call>,
 }
 
 impl Waiters {
     /// Waits from now on. Register before asking the store: what is queued in between wakes too.
     pub fn register(self: &Arc<Self>, labels: &[String]) -> Waiting {
-        let wake = Arc::new(Notify::new());
+        let call = Arc::new(Call::default());
         let mut inner = self.lock();
         let id = inner.next;
         inner.next += 1;
-        inner.waiting.insert(id, Entry { labels: labels.to_vec(), wake: Arc::clone(&wake) });
+        inner.waiting.insert(id, Entry { labels: labels.to_vec(), call: Arc::clone(&call) });
         drop(inner);
-        Waiting { waiters: Arc::clone(self), id, wake }
+        Waiting { waiters: Arc::clone(self), id, call }
     }
 
     /// Wakes the first that serves all these labels; it waits no more until it registers again.
@@ -48,7 +56,8 @@ impl Waiters {
         let mut inner = self.lock();
         let found = inner.waiting.iter().find(|(_, entry)| serves(&entry.labels, labels)).map(|(id, _)| *id);
         if let Some(entry) = found.and_then(|id| inner.waiting.remove(&id)) {
-            entry.wake.notify_one();
+            *entry.call.news() = Some(labels.to_vec());
+            entry.call.wake.notify_one();
         }
     }
 
@@ -56,7 +65,7 @@ impl Waiters {
     pub fn wake_all(&self) {
         let waiting = std::mem::take(&mut self.lock().waiting);
         for entry in waiting.into_values() {
-            entry.wake.notify_one();
+            entry.call.wake.notify_one();
         }
     }
 
@@ -73,13 +82,25 @@ impl Waiters {
 impl Waiting {
     /// Ends when there may be work.
     pub async fn woken(&self) {
-        self.wake.notified().await;
+        self.call.wake.notified().await;
+        // Noticed: from here on it is the caller who asks the store.
+        self.call.news().take();
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.waiters.lock().waiting.remove(&self.id);
+        let unnoticed = self.call.news().take();
+        if let Some(labels) = unnoticed {
+            self.waiters.wake(&labels);
+        }
+    }
+}
+
+impl Call {
+    fn news(&self) -> std::sync::MutexGuard<'_, Option<Vec<String>>> {
+        self.news.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -108,6 +129,18 @@ mod tests {
         waiters.wake(&labels(&["linux"]));
         second.woken().await;
         drop(windows);
+        assert_eq!(waiters.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_without_noticing_hands_the_news_on() {
+        let waiters = Arc::new(Waiters::default());
+        let leaving = waiters.register(&labels(&["linux"]));
+        let staying = waiters.register(&labels(&["linux"]));
+        waiters.wake(&labels(&["linux"]));
+        drop(leaving);
+        staying.woken().await;
+        drop(staying);
         assert_eq!(waiters.count(), 0);
     }
 }
