@@ -24,11 +24,21 @@ if [ -n "${MILLRACE_BIN:-}" ]; then
 fi
 sed -i.bak "s#http://localhost:8080#$MILLRACE_URL#g" "$script"
 rm -f "$script.bak"
-if timeout "$BLOCK_MAX_SECS" sh -x "$script"; then
-    echo "readme: $commands lines ran as they stand in README.md"
-    echo "1 passed, 0 failed"
-else
-    status=$?
+output=$(mktemp)
+trap 'rm -f "$script" "$output"' EXIT
+status=0
+timeout "$BLOCK_MAX_SECS" sh -x "$script" >"$output" 2>&1 || status=$?
+cat "$output"
+if [ "$status" -ne 0 ]; then
     echo "readme: a command of README.md failed (exit code $status; 124 means longer than $BLOCK_MAX_SECS s)" >&2
     exit 1
 fi
+# curl is content with any answer; what the reader is promised must be in it.
+for wanted in '^started run [0-9a-f-]\{36\}$' '"runs":\[{' '^line 1$' '^line 3$'; do
+    if ! grep -q -e "$wanted" "$output"; then
+        echo "readme: nothing that README.md's commands printed matches $wanted" >&2
+        exit 1
+    fi
+done
+echo "readme: $commands lines ran as they stand in README.md"
+echo "1 passed, 0 failed"
