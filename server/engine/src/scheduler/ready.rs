@@ -59,10 +59,11 @@ fn expand_job(run: &Run, workflow: &Workflow, def: &JobDef) -> std::result::Resu
 }
 
 fn skeleton(def: &JobDef, row: &MatrixRow) -> Job {
-    let key = format!("{}{}", def.id, row.suffix);
+    // A name with expressions is known when the job is ready.
+    let plain = def.name.as_ref().map(|name| name.text.as_str()).filter(|name| !name.contains("${{"));
     Job {
-        name: key.clone(),
-        key,
+        name: format!("{}{}", plain.unwrap_or(&def.id), row.suffix),
+        key: format!("{}{}", def.id, row.suffix),
         job_id: def.id.clone(),
         needs: def.needs.clone(),
         stage: def.stage,

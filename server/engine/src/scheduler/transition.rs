@@ -134,10 +134,11 @@ fn report_step(job: &mut Job, report: StepReport, now_ms: i64) -> Result<()> {
         if ms <= 0 || ms > now_ms + super::CLOCK_SKEW_MAX_MS { now_ms } else { ms }
     };
     if let Some(state) = report.state {
-        if state == State::Running || (state.is_final() && report.started_ms > 0) {
+        let ran = state.is_final() && state != State::Skipped;
+        if state == State::Running || (ran && report.started_ms > 0) {
             step.started_ms.get_or_insert(clamp(report.started_ms));
         }
-        if state.is_final() {
+        if ran {
             step.finished_ms = Some(clamp(report.finished_ms).max(step.started_ms.unwrap_or(0)));
         }
         step.state = state;
