@@ -1,0 +1,22 @@
+//! One file a measurement.
+
+pub mod calibrate;
+pub mod dispatch;
+pub mod idle_runners;
+pub mod log_ingest;
+pub mod log_latency;
+
+use anyhow::{Context, Result};
+use millrace_bench::client::Client;
+use millrace_bench::wire::millrace_v1::{Run, RunRequest};
+
+/// Starts a run of a workflow.
+async fn start_run(client: &Client, workflow: String) -> Result<Run> {
+    let request = RunRequest { workflow, file_name: "bench.yml".to_owned(), ..Default::default() };
+    client.pipelines().run(request).await.context("starting a run")?.into_inner().run.context("no run in the answer")
+}
+
+/// A workflow of one job with one step.
+fn single_job(label: &str) -> String {
+    format!("on: workflow_dispatch\njobs:\n  job:\n    runs-on: {label}\n    steps:\n      - run: 'true'\n")
+}
