@@ -80,7 +80,13 @@ async fn serve(
         Declared::Refused(text) => return Ok(Served::Refused(text)),
         Declared::Ended => return Ok(Served::Ended(Exit::Drained)),
     }
-    tracing::info!("{} serves {} with {} slots: {}", config.name, config.server, config.slots, config.all_labels().join(", "));
+    tracing::info!(
+        "{} serves {} with {} slots: {}",
+        config.name,
+        config.server,
+        config.slots,
+        config.all_labels().join(", ")
+    );
     let host = JobHost {
         api,
         data: data.clone(),

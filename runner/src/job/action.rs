@@ -349,7 +349,8 @@ async fn take_in(
     }
     let (summary, cut) = files.summary();
     if cut {
-        log.warning(&format!("GITHUB_STEP_SUMMARY: over the limit of {SUMMARY_MAX_BYTES} bytes: the rest is cut off")).await;
+        log.warning(&format!("GITHUB_STEP_SUMMARY: over the limit of {SUMMARY_MAX_BYTES} bytes: the rest is cut off"))
+            .await;
     }
     state.summary = job.masks.text(&summary);
     outputs

@@ -51,7 +51,9 @@ pub async fn perform(
     let (mut log, performed) = match (wanted, job.content.source.clone()) {
         (Err(error), _) => (log, Performed::failure(error)),
         (Ok(_), None) => (log, Performed::failure("this run has no source to check out")),
-        (Ok(wanted), Some(Source::Directory(from))) => checkout_directory::perform(job, &wanted, &from, environment, log).await,
+        (Ok(wanted), Some(Source::Directory(from))) => {
+            checkout_directory::perform(job, &wanted, &from, environment, log).await
+        }
         (Ok(wanted), Some(Source::Git { url, r#ref })) => {
             let reference = if wanted.reference.is_empty() { r#ref } else { wanted.reference.clone() };
             checkout_git::perform(job, &wanted, &url, &reference, environment, log).await
@@ -75,7 +77,9 @@ fn wanted(job: &Job, uses: &Uses, inputs: &BTreeMap<String, String>) -> Result<W
     if uses.name != CHECKOUT {
         return Err(format!("uses: `{}` is not built into this runner; `{CHECKOUT}` is", uses.name));
     }
-    if let Some(name) = inputs.keys().find(|name| !INPUTS.contains(&name.as_str()) && !WITHOUT_EFFECT.contains(&name.as_str())) {
+    if let Some(name) =
+        inputs.keys().find(|name| !INPUTS.contains(&name.as_str()) && !WITHOUT_EFFECT.contains(&name.as_str()))
+    {
         return Err(format!("with: `{name}` is not supported; {} are", INPUTS.join(", ")));
     }
     let text = |name: &str| inputs.get(name).map(|value| value.trim()).unwrap_or_default();

@@ -110,10 +110,17 @@ async fn list_one(
 }
 
 /// What git printed; `None` when it failed.
-async fn run_git(git: &Path, folder: &Path, environment: &Environment, arguments: &[&str]) -> Result<Option<Vec<u8>>, String> {
+async fn run_git(
+    git: &Path,
+    folder: &Path,
+    environment: &Environment,
+    arguments: &[&str],
+) -> Result<Option<Vec<u8>>, String> {
     let mut command = Command::new(git);
     // The folder may belong to another user: only file names are read, nothing of its configuration is run.
-    command.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false"]).args(arguments);
+    command
+        .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false"])
+        .args(arguments);
     command.current_dir(folder).env_clear().envs(environment.iter()).env("GIT_OPTIONAL_LOCKS", "0");
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(|error| format!("git: {error}"))?;

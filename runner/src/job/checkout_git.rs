@@ -53,7 +53,8 @@ pub async fn perform(
     let (mut log, mut performed) = run.git(&fetch, log).await;
     if !performed.is_success() && is_commit(reference) && run.job.stop.now() == super::Stop::No {
         // Many servers give no single commits: fetch all that has a name, and the commit is among it.
-        log.say(&format!("The server does not give the single commit {reference}: fetching all branches and tags")).await;
+        log.say(&format!("The server does not give the single commit {reference}: fetching all branches and tags"))
+            .await;
         let all = ["fetch", "--force", "--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"];
         (log, performed) = run.git(&all, log).await;
         if performed.is_success() {
@@ -139,10 +140,13 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for url in ["https://host/a.git", "ssh://git@host:22/a", "git@host:a/b.git", "/srv/a", "file:///srv/a", "C:\\a"] {
+        for url in ["https://host/a.git", "ssh://git@host:22/a", "git@host:a/b.git", "/srv/a", "file:///srv/a", "C:\\a"]
+        {
             assert_eq!(check_url(url), Ok(()), "{url}");
         }
-        for url in ["", "-u", "--upload-pack=x", "ext::sh -c x", "foo::bar", "ftp://h/a", "ssh://-oProxyCommand=x/a", "u@-h:a"] {
+        for url in
+            ["", "-u", "--upload-pack=x", "ext::sh -c x", "foo::bar", "ftp://h/a", "ssh://-oProxyCommand=x/a", "u@-h:a"]
+        {
             assert!(check_url(url).is_err(), "{url}");
         }
     }

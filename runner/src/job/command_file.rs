@@ -174,7 +174,8 @@ mod tests {
     fn too_large_a_file_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = CommandFiles::create(folder.path().join("f")).expect("makes");
-        std::fs::write(folder.path().join("f/GITHUB_OUTPUT"), vec![b'a'; COMMAND_FILE_MAX_BYTES as usize + 1]).expect("w");
+        std::fs::write(folder.path().join("f/GITHUB_OUTPUT"), vec![b'a'; COMMAND_FILE_MAX_BYTES as usize + 1])
+            .expect("w");
         assert!(files.outputs().expect_err("too large").contains("limit"));
         std::fs::write(folder.path().join("f/GITHUB_STEP_SUMMARY"), "ä".repeat(SUMMARY_MAX_BYTES)).expect("writes");
         let (summary, cut) = files.summary();

@@ -199,10 +199,11 @@ impl Pending {
     /// The unsent actions whose summaries fit one call; at least one.
     fn next_actions(&self) -> Vec<u32> {
         let mut bytes = 0;
-        let fits = self.unsent.iter().filter_map(|index| self.actions.get(index)).enumerate().take_while(|(at, action)| {
-            bytes += action.summary.len() + action.message.len();
-            *at == 0 || bytes <= SUMMARIES_MAX_BYTES
-        });
+        let fits =
+            self.unsent.iter().filter_map(|index| self.actions.get(index)).enumerate().take_while(|(at, action)| {
+                bytes += action.summary.len() + action.message.len();
+                *at == 0 || bytes <= SUMMARIES_MAX_BYTES
+            });
         fits.map(|(_, action)| action.index).collect()
     }
 

@@ -24,6 +24,8 @@ use crate::shutdown::Shutdown;
 
 /// The grace of a cancelled job where the task names none.
 pub const CANCEL_GRACE_DEFAULT_MS: u64 = 10_000;
+/// The most that the outputs of a job may take, as JSON; the server's limit.
+pub const OUTPUTS_MAX_BYTES: usize = 1024 * 1024;
 
 /// What all jobs of a runner share.
 #[derive(Clone)]
@@ -262,7 +264,13 @@ impl Job {
         if outputs.is_empty() {
             return (String::new(), wrong);
         }
-        (serde_json::to_string(&outputs).unwrap_or_default(), wrong)
+        let json = serde_json::to_string(&outputs).unwrap_or_default();
+        if json.len() > OUTPUTS_MAX_BYTES {
+            let text = format!("the job's outputs have {} bytes, over the limit of {OUTPUTS_MAX_BYTES}", json.len());
+            wrong.push(Wrong { text, fails: true });
+            return (String::new(), wrong);
+        }
+        (json, wrong)
     }
 }
 

@@ -86,7 +86,8 @@ impl Shell {
         if self.kind == Kind::Cmd {
             return format!("{program}{}", &CMD["cmd".len()..]);
         }
-        let quoted = self.arguments.iter().map(|word| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() });
+        let quoted =
+            self.arguments.iter().map(|word| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() });
         format!("{program} {}", quoted.collect::<Vec<_>>().join(" "))
     }
 

@@ -80,7 +80,9 @@ async fn upload(target: &UploadTarget, queue: &Queue) -> Result<(), String> {
                 }
             }
             Ok(stored) => {
-                return Err(format!("the server has {stored} rows of a log of which it had others before: its log is lost"));
+                return Err(format!(
+                    "the server has {stored} rows of a log of which it had others before: its log is lost"
+                ));
             }
             Err(ApiError::Unavailable(text)) => {
                 tracing::debug!("rows of action {} not sent yet: {text}", target.address.action_idx);

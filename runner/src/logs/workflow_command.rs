@@ -139,7 +139,10 @@ mod tests {
             Some(WorkflowCommand::Annotation(level, annotation)) => format!("{} {}", level.word(), annotation.text()),
             other => panic!("{other:?}"),
         };
-        assert_eq!(text("::error file=a.rs,line=3,col=7,title=Oh%3A no::it%0Abroke"), "error Oh: no: it\nbroke (a.rs:3:7)");
+        assert_eq!(
+            text("::error file=a.rs,line=3,col=7,title=Oh%3A no::it%0Abroke"),
+            "error Oh: no: it\nbroke (a.rs:3:7)"
+        );
         assert_eq!(text("::warning::careful"), "warning careful");
         assert_eq!(text("::notice file=x::y"), "notice y (x)");
     }

@@ -11,54 +11,83 @@ use super::MARK_VARIABLE;
 pub const SWEEP_MAX_MS: u64 = 10_000;
 const SWEEP_PAUSE_MS: u64 = 5;
 
-/// Kills every process that is in one of the sessions or groups, carries the mark, or descends from one that does,
-/// until there is none; returns how many are left after [`SWEEP_MAX_MS`].
-pub fn sweep(groups: &[i32], mark: &str) -> usize {
+/// What a task's processes are known by.
+#[derive(Default)]
+pub struct Known<'k> {
+    /// Their sessions and groups.
+    pub groups: Vec<i32>,
+    /// Their mark; empty: none.
+    pub mark: &'k str,
+    /// Single ones that were seen to descend from others.
+    pub strays: Vec<Stray>,
+}
+
+/// A process that was seen; its start tells it from a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stray {
+    pid: i32,
+    started: u64,
+}
+
+/// Kills every process that is known or descends from one that is, until there is none; returns how many are left
+/// after [`SWEEP_MAX_MS`].
+pub fn sweep(mut known: Known<'_>) -> usize {
     let until = Instant::now() + Duration::from_millis(SWEEP_MAX_MS);
     loop {
-        let found = find(groups, mark);
-        for pid in &found {
-            if let Some(pid) = Pid::from_raw(*pid) {
-                // It may have ended between the look and the kill.
-                let _gone = kill_process(pid, Signal::KILL);
-            }
-        }
+        let found = kill(&known);
         if found.is_empty() || Instant::now() >= until {
             return found.len();
         }
+        // Once its parent is dead, nothing else may tell that a process was the task's.
+        known.strays.extend(found);
         std::thread::sleep(Duration::from_millis(SWEEP_PAUSE_MS));
     }
 }
 
-struct Process {
-    pid: i32,
-    parent: i32,
-    group: i32,
-    session: i32,
-}
-
-fn find(groups: &[i32], mark: &str) -> Vec<i32> {
-    let own = std::process::id().cast_signed();
-    let processes = processes();
-    let mut found = HashSet::new();
-    for process in &processes {
-        let ours = groups.contains(&process.group) || groups.contains(&process.session);
-        if process.pid != own && (ours || carries(process.pid, mark)) {
-            found.insert(process.pid);
+/// Kills them once; returns whom.
+pub fn kill(known: &Known<'_>) -> Vec<Stray> {
+    let found = find(known);
+    for stray in &found {
+        if let Some(pid) = Pid::from_raw(stray.pid) {
+            // It may have ended between the look and the kill.
+            let _gone = kill_process(pid, Signal::KILL);
         }
     }
+    found
+}
+
+/// Every living process that is known or descends from one that is.
+pub fn find(known: &Known<'_>) -> Vec<Stray> {
+    let own = std::process::id().cast_signed();
+    let processes = processes();
+    let is_known = |process: &Process| {
+        known.groups.contains(&process.group)
+            || known.groups.contains(&process.session)
+            || known.strays.contains(&process.stray)
+            || carries(process.stray.pid, known.mark)
+    };
+    let others = || processes.iter().filter(|process| process.stray.pid != own);
+    let mut found =
+        others().filter(|process| is_known(process)).map(|process| process.stray.pid).collect::<HashSet<_>>();
     // Descendants: at most as many rounds as there are generations.
     loop {
         let before = found.len();
-        for process in &processes {
-            if process.pid != own && found.contains(&process.parent) {
-                found.insert(process.pid);
+        for process in others() {
+            if found.contains(&process.parent) {
+                found.insert(process.stray.pid);
             }
         }
         if found.len() == before {
-            return found.into_iter().collect();
+            return others().map(|process| process.stray).filter(|stray| found.contains(&stray.pid)).collect();
         }
     }
+}
+
+struct Process {
+    stray: Stray,
+    parent: i32,
+    group: i32,
+    session: i32,
 }
 
 /// Every living process; zombies are dead already.
@@ -74,11 +103,17 @@ fn process(pid: i32) -> Option<Process> {
     if matches!(fields.next()?, "Z" | "X") {
         return None;
     }
-    let mut number = || fields.next()?.parse().ok();
-    Some(Process { pid, parent: number()?, group: number()?, session: number()? })
+    let mut number = || fields.next()?.parse::<i32>().ok();
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // The 22nd field, which is the 16th after the session.
+    let started = fields.nth(15)?.parse().ok()?;
+    Some(Process { stray: Stray { pid, started }, parent, group, session })
 }
 
 fn carries(pid: i32, mark: &str) -> bool {
+    if mark.is_empty() {
+        return false;
+    }
     let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
     environment.split(|byte| *byte == 0).any(|variable| {
         let Some((name, value)) = std::str::from_utf8(variable).ok().and_then(|text| text.split_once('=')) else {

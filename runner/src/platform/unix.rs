@@ -1,8 +1,8 @@
 //! Unix: a session and group of its own for each process that is started. Knows nothing of tasks.
 //!
 //! Killed for certain: all that stays in the group. On Linux also what left it, as long as it kept the mark in its
-//! environment, stayed in the session, or descends from a process that did. Not found, without root: a process that
-//! cleared its environment, made a session of its own, and whose parents are gone.
+//! environment, stayed in the session, or, when the task is stopped, descends from a process that did. Not found,
+//! without root: a process that cleared its environment, made a session of its own, and whose parents were gone before.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,6 +20,9 @@ use super::Ended;
 pub struct Group {
     child: Box<dyn ChildWrapper>,
     id: Pid,
+    /// What descended from it when it was told to end.
+    #[cfg(target_os = "linux")]
+    strays: Vec<super::linux::Stray>,
 }
 
 impl Group {
@@ -28,7 +31,12 @@ impl Group {
         let child = CommandWrap::from(command).wrap(ProcessSession).wrap(KillOnDrop).spawn()?;
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
-        Ok(Self { child, id })
+        Ok(Self {
+            child,
+            id,
+            #[cfg(target_os = "linux")]
+            strays: Vec::new(),
+        })
     }
 
     /// Its standard output and error, once.
@@ -47,23 +55,33 @@ impl Group {
     }
 
     /// SIGTERM to the group.
-    pub fn ask_to_end(&self) {
+    pub fn ask_to_end(&mut self) {
+        #[cfg(target_os = "linux")]
+        self.strays.extend(super::linux::find(&self.known()));
         // Whoever is gone already needs no signal.
         let _gone = kill_process_group(self.id, Signal::TERM);
     }
 
     /// SIGKILL to the group. Only while its first process has not been waited for: later the number may be another's.
     pub fn kill(&mut self) {
+        #[cfg(target_os = "linux")]
+        self.strays.extend(super::linux::kill(&self.known()));
         let _gone = kill_process_group(self.id, Signal::KILL);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn known(&self) -> super::linux::Known<'static> {
+        super::linux::Known { groups: vec![self.id.as_raw_nonzero().get()], ..Default::default() }
     }
 }
 
 /// Kills whatever is left of a task; returns how many processes are still there.
 #[cfg(target_os = "linux")]
 pub async fn sweep(groups: Vec<Group>, mark: String) -> usize {
-    let ids = groups.iter().map(|group| group.id.as_raw_nonzero().get()).collect::<Vec<_>>();
-    drop(groups);
-    tokio::task::spawn_blocking(move || super::linux::sweep(&ids, &mark)).await.unwrap_or_default()
+    let ids = groups.iter().map(|group| group.id.as_raw_nonzero().get()).collect();
+    let strays = groups.into_iter().flat_map(|group| group.strays).collect();
+    let sweep = move || super::linux::sweep(super::linux::Known { groups: ids, mark: &mark, strays });
+    tokio::task::spawn_blocking(sweep).await.unwrap_or_default()
 }
 
 /// Kills whatever is left of a task; returns how many processes are still there.

@@ -42,7 +42,7 @@ impl Group {
     }
 
     /// CTRL_BREAK to the process group.
-    pub fn ask_to_end(&self) {
+    pub fn ask_to_end(&mut self) {
         if let Err(error) = winconsole::console::generate_ctrl_event(true, Some(self.id)) {
             tracing::debug!("CTRL_BREAK to {}: {error}", self.id);
         }
