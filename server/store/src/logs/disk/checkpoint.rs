@@ -1,14 +1,21 @@
-//! Makes the files of many logs durable, so that the journal needs no longer hold what is in them.
+//! Makes the files of many logs durable, so that the journal needs no longer hold what is in them, and gives the
+//! journal's segments back to be written again.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use millrace_engine::logs::LogId;
 
+use super::fault::log_error;
+use super::journal::{free_segment, prepare_segment};
 use super::name::{LogPath, Part};
 use super::positioned::sync_folder;
+use super::slots::{Slot, Slots};
 
 /// Logs whose files were written.
 pub type Dirty = HashSet<LogId>;
@@ -16,6 +23,78 @@ pub type Dirty = HashSet<LogId>;
 /// More logs than this are synced by one call for the whole file system, where there is one: 27 ms against 500 ms for
 /// a thousand logs.
 const SYNC_EACH_MAX: usize = 32;
+
+/// How soon to try again to free a segment.
+const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
+
+/// What the checkpointer gets.
+pub enum Checkpoint {
+    /// This slot's segment is done; these are the logs in it.
+    Segment(usize, Dirty),
+    /// A slot should be made ready.
+    Prepare,
+}
+
+/// Brings slots back to where the committer takes them.
+pub struct Checkpointer {
+    root: PathBuf,
+    journal_folder: PathBuf,
+    segment_max_bytes: u64,
+    slots: Arc<Slots>,
+}
+
+impl Checkpointer {
+    /// For logs in `root`.
+    pub fn new(root: &Path, journal_folder: &Path, segment_max_bytes: u64, slots: Arc<Slots>) -> Self {
+        Self { root: root.into(), journal_folder: journal_folder.into(), segment_max_bytes, slots }
+    }
+
+    /// Works until nobody can send any more.
+    pub fn run(self, checkpoints: &Receiver<Checkpoint>) {
+        // All in them is durable, but that could not be written, for the disk is full.
+        let mut done = Vec::new();
+        loop {
+            let wait = if done.is_empty() { Duration::MAX } else { FREE_RETRY_WAIT };
+            match checkpoints.recv_timeout(wait) {
+                Ok(Checkpoint::Segment(slot, dirty)) => {
+                    if let Err(error) = make_durable(&self.root, &dirty) {
+                        // What a failed sync lost can't be known. The journal has it: the next start writes it again.
+                        tracing::error!(%error, "log files could not be made durable, logs take no rows until a restart");
+                        self.slots.fail(log_error("making logs durable failed, restart the server", &error));
+                        return;
+                    }
+                    done.push(slot);
+                }
+                Ok(Checkpoint::Prepare) => self.prepare(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            done.retain(|slot| !self.free(*slot));
+        }
+    }
+
+    fn free(&self, number: usize) -> bool {
+        match free_segment(&self.journal_folder, number) {
+            Ok(len) => self.slots.put_all([Slot { number, ready: len >= self.segment_max_bytes }]),
+            Err(error) => {
+                tracing::warn!(%error, "a segment of the log journal could not be freed, trying again");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn prepare(&self) {
+        let Some(Slot { number, .. }) = self.slots.take_unready() else { return };
+        let go_on = || !self.slots.stopped();
+        let prepared = prepare_segment(&self.journal_folder, number, self.segment_max_bytes, go_on);
+        let ready = prepared.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a segment of the log journal could not be prepared");
+            false
+        });
+        self.slots.put_all([Slot { number, ready }]);
+    }
+}
 
 /// Makes the files of these logs durable.
 pub fn make_durable(root: &Path, dirty: &Dirty) -> io::Result<()> {

@@ -6,20 +6,20 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use millrace_engine::logs::{LogError, LogHead, LogId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::checkpoint::{Dirty, make_durable};
+use super::checkpoint::{Checkpoint, Checkpointer, Dirty};
 use super::fault::log_error;
-use super::journal::{Journal, SEGMENTS, free_segment};
+use super::journal::{Journal, SEGMENTS, ready_slots};
 use super::open_logs::OpenLog;
 use super::record::{Change, Record};
+use super::slots::{Slot, Slots};
 
 /// One commit takes no more than this (and one record more).
 const COMMIT_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -31,11 +31,8 @@ const CHANGES_WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
 const COMMITS_WAITING_MAX: usize = 4;
 /// A checkpoint starts when so many logs are dirty, even if the segment is not full.
 const DIRTY_LOGS_MAX: usize = 8192;
-/// How long a commit waits for the checkpointer before it fails.
-const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// How soon to try again to free a segment.
-const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
+/// A segment that has taken this much, or a quarter of what it may, has a next one prepared: a quiet server needs none.
+const PREPARE_AFTER_BYTES: u64 = 1024 * 1024;
 
 /// A change on its way.
 struct Job {
@@ -53,33 +50,41 @@ struct Job {
 pub struct Committer {
     jobs: Option<mpsc::Sender<Job>>,
     memory: Arc<Semaphore>,
+    slots: Arc<Slots>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Committer {
     /// Starts the threads; the journal in `journal_folder` has no live segment.
     pub fn start(root: &Path, journal_folder: &Path, next_number: u64, segment_max_bytes: u64) -> io::Result<Self> {
+        let ready = ready_slots(journal_folder, segment_max_bytes)?;
+        let first = Slot { number: ready.first().copied().unwrap_or(0), ready: !ready.is_empty() };
+        let others = (0..SEGMENTS).filter(|number| *number != first.number);
         let slots = Arc::new(Slots::default());
+        slots.put_all(others.map(|number| Slot { number, ready: ready.contains(&number) }));
         let (jobs, incoming) = mpsc::channel(CHANGES_WAITING_MAX);
         let (to_applier, commits) = sync_channel(COMMITS_WAITING_MAX);
-        let (to_checkpointer, checkpoints) = sync_channel(SEGMENTS);
-        slots.put_all(1..SEGMENTS);
+        let (to_checkpointer, checkpoints) = sync_channel(2 * SEGMENTS);
         let committing = Committing {
-            journal: Journal::new(journal_folder, 0, next_number),
+            journal: Journal::new(journal_folder, first.number, next_number),
             segment_max_bytes,
+            growing: !first.ready,
+            asked_for_more: false,
             dirty: HashSet::new(),
             slots: slots.clone(),
             applier: to_applier,
+            checkpointer: to_checkpointer.clone(),
         };
-        let checkpointing = Checkpointing { root: root.into(), journal_folder: journal_folder.into(), slots };
+        let checkpointer = Checkpointer::new(root, journal_folder, segment_max_bytes, slots.clone());
         let spawn =
             |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
             spawn("log-commit", Box::new(move || committing.run(incoming)))?,
             spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer)))?,
-            spawn("log-checkpoint", Box::new(move || checkpointing.run(&checkpoints)))?,
+            spawn("log-checkpoint", Box::new(move || checkpointer.run(&checkpoints)))?,
         ];
-        Ok(Self { jobs: Some(jobs), memory: Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES)), threads })
+        let memory = Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES));
+        Ok(Self { jobs: Some(jobs), memory, slots, threads })
     }
 
     /// Takes a change through; answers when it is durable and can be read. Dropped while it waits for its share of
@@ -101,6 +106,7 @@ impl Committer {
 impl Drop for Committer {
     fn drop(&mut self) {
         self.jobs = None;
+        self.slots.stop();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log committer panicked");
@@ -127,10 +133,15 @@ enum Committed {
 struct Committing {
     journal: Journal,
     segment_max_bytes: u64,
+    /// The segment's file is not as long yet as it will be, so that syncs take longer.
+    growing: bool,
+    /// A better segment was asked for, while this one is written.
+    asked_for_more: bool,
     /// Which logs the segment holds: their number decides about a checkpoint.
     dirty: HashSet<LogId>,
     slots: Arc<Slots>,
     applier: SyncSender<Committed>,
+    checkpointer: SyncSender<Checkpoint>,
 }
 
 impl Committing {
@@ -156,13 +167,13 @@ impl Committing {
     }
 
     fn commit(&mut self, jobs: &[Job]) -> Result<(), LogError> {
-        if self.journal.len() >= self.segment_max_bytes || self.dirty.len() >= DIRTY_LOGS_MAX {
-            let slot = self.slots.take()?;
-            let done = self.journal.rotate(slot);
-            self.dirty.clear();
-            if self.applier.send(Committed::SegmentDone(done)).is_err() {
-                return Err(LogError::Io("the log applier has ended".into()));
-            }
+        let full = self.journal.len() >= self.segment_max_bytes || self.dirty.len() >= DIRTY_LOGS_MAX;
+        if self.journal.len() > 0 && (full || self.growing && self.slots.has_ready()) {
+            self.rotate()?;
+        }
+        let busy = self.journal.len() > PREPARE_AFTER_BYTES.min(self.segment_max_bytes / 4);
+        if busy && !self.asked_for_more && !self.slots.has_ready() {
+            self.asked_for_more = self.checkpointer.try_send(Checkpoint::Prepare).is_ok();
         }
         self.slots.check()?;
         let records = jobs.iter().map(|job| &job.record);
@@ -170,16 +181,25 @@ impl Committing {
         self.dirty.extend(jobs.iter().map(|job| job.record.id.clone()));
         Ok(())
     }
+
+    fn rotate(&mut self) -> Result<(), LogError> {
+        let slot = self.slots.take()?;
+        let done = self.journal.rotate(slot.number);
+        (self.growing, self.asked_for_more) = (!slot.ready, false);
+        self.dirty.clear();
+        let sent = self.applier.send(Committed::SegmentDone(done));
+        sent.map_err(|_| LogError::Io("the log applier has ended".into()))
+    }
 }
 
 /// The applier: it alone writes the logs' files, in the order of the journal.
-fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<(usize, Dirty)>) {
+fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>) {
     let mut dirty = Dirty::default();
     while let Ok(committed) = commits.recv() {
         let jobs = match committed {
             Committed::Jobs(jobs) => jobs,
             Committed::SegmentDone(slot) => {
-                if checkpointer.send((slot, std::mem::take(&mut dirty))).is_err() {
+                if checkpointer.send(Checkpoint::Segment(slot, std::mem::take(&mut dirty))).is_err() {
                     return;
                 }
                 continue;
@@ -199,90 +219,5 @@ fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<(usize, Dirty)
                 }
             }
         }
-    }
-}
-
-struct Checkpointing {
-    root: PathBuf,
-    journal_folder: PathBuf,
-    slots: Arc<Slots>,
-}
-
-impl Checkpointing {
-    fn run(self, checkpoints: &Receiver<(usize, Dirty)>) {
-        // All in them is durable, but that could not be written, for the disk is full.
-        let mut done = Vec::new();
-        loop {
-            let wait = if done.is_empty() { Duration::MAX } else { FREE_RETRY_WAIT };
-            match checkpoints.recv_timeout(wait) {
-                Ok((slot, dirty)) => {
-                    if let Err(error) = make_durable(&self.root, &dirty) {
-                        // What a failed sync lost can't be known. The journal has it: the next start writes it again.
-                        tracing::error!(%error, "log files could not be made durable; logs take no rows until a restart");
-                        self.slots.fail(log_error("making logs durable failed, restart the server", &error));
-                        return;
-                    }
-                    done.push(slot);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            done.retain(|slot| !self.free(*slot));
-        }
-    }
-
-    fn free(&self, slot: usize) -> bool {
-        match free_segment(&self.journal_folder, slot) {
-            Ok(()) => self.slots.put_all([slot]),
-            Err(error) => {
-                tracing::warn!(%error, "a segment of the log journal could not be freed, trying again");
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// The slots of the journal that are free.
-#[derive(Default)]
-struct Slots {
-    /// Held for a few instructions, and let go while the committer waits for a slot.
-    state: Mutex<SlotsState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct SlotsState {
-    free: Vec<usize>,
-    failed: Option<LogError>,
-}
-
-impl Slots {
-    /// A free slot, as soon as there is one.
-    fn take(&self) -> Result<usize, LogError> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let none_yet = |state: &mut SlotsState| state.free.is_empty() && state.failed.is_none();
-        let waited = self.changed.wait_timeout_while(state, CHECKPOINT_WAIT_MAX, none_yet);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match &state.failed {
-            Some(error) => Err(error.clone()),
-            None => state.free.pop().ok_or_else(|| LogError::Io("the disk does not keep up with the logs".into())),
-        }
-    }
-
-    /// Fails after a checkpoint has failed.
-    fn check(&self) -> Result<(), LogError> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failed.clone().map_or(Ok(()), Err)
-    }
-
-    fn put_all(&self, slots: impl IntoIterator<Item = usize>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).free.extend(slots);
-        self.changed.notify_all();
-    }
-
-    fn fail(&self, error: LogError) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).failed = Some(error);
-        self.changed.notify_all();
     }
 }

@@ -129,7 +129,7 @@ async fn check_what_is_left(folder: &TempDir, outcome: &Outcome, what: &str) {
 #[tokio::test]
 async fn killed_at_any_call_it_keeps_what_it_acknowledged() {
     // How often each is called without a kill is not fixed, for commits gather; these are below.
-    let points = [("fdatasync", (1..40).step_by(3)), ("fsync", (1..12).step_by(3)), ("pwrite64", (1..130).step_by(8))];
+    let points = [("fdatasync", (1..40).step_by(5)), ("fsync", (1..12).step_by(5)), ("pwrite64", (1..130).step_by(13))];
     for (call, times) in points {
         for time in times {
             let folder = TempDir::new().unwrap();
@@ -228,6 +228,8 @@ impl Order {
                 assert!(unsynced.is_empty(), "segment {freed} was freed while {unsynced:?} were not synced");
                 self.freed += 1;
             }
+            // A segment is prepared: nothing in it counts.
+            "pwrite64" if journal && call.contains("\"\\0\\0\\0\\0") => {}
             "pwrite64" if journal => {
                 if self.segment != path {
                     self.generation += 1;
@@ -239,6 +241,7 @@ impl Order {
             "pwrite64" => {
                 self.unsynced_logs.entry(path).or_insert(self.generation);
             }
+            "fdatasync" | "fsync" if journal && path != self.segment => {}
             "fdatasync" | "fsync" if journal => {
                 self.synced_since_ack += self.unsynced_journal;
                 self.unsynced_journal = 0;
