@@ -68,6 +68,14 @@ impl AgentService {
         }
     }
 
+    /// Who holds the job of an update that names nobody: the protocol's own UpdateTask has no token, and on an open
+    /// server agents may leave the header out as well. What they ask for (`do_next`) is asked for the holder.
+    async fn holder(&self, request: &wire::UpdateTaskRequest) -> Result<Option<Runner>, Error> {
+        let job = self.app.scheduler.job_at(&request.tx_uuid, request.stage_idx, request.step_row_idx).await?;
+        let Some(lease) = job.and_then(|job| job.lease) else { return Ok(None) };
+        Ok(self.app.runners.list().await?.into_iter().find(|runner| runner.uuid == lease.runner_uuid))
+    }
+
     async fn fetch(&self, runner: &Runner, request: &wire::FetchTaskRequest) -> Result<wire::FetchTaskResponse, Error> {
         if request.request_id.len() > REQUEST_ID_MAX_BYTES {
             return Err(Error::invalid("request_id", format!("is longer than {REQUEST_ID_MAX_BYTES} bytes")));
@@ -163,8 +171,11 @@ impl wire::RunnerService for AgentService {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::UpdateTaskRequest>,
     ) -> ServiceResult<wire::UpdateTaskResponse> {
-        let runner = self.reporter(&ctx, request.token).await?;
+        let mut runner = self.reporter(&ctx, request.token).await?;
         let request = request.to_owned_message();
+        if runner.is_none() {
+            runner = self.holder(&request).await.map_err(status)?;
+        }
         let do_next = request.do_next;
         let tx_uuid = request.tx_uuid.clone();
         let report = report(request, runner.as_ref()).map_err(status)?;
