@@ -295,6 +295,17 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Waits until something is so that nobody tells of.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    within(what, async {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        while !is_so() {
+            look.tick().await;
+        }
+    })
+    .await;
+}
+
 fn assert_empty(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let left: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();

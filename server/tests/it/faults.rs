@@ -1,0 +1,13 @@
+//! Faults: real processes that are killed, stopped, cut off and starved, and what must be true afterwards. Each test
+//! ends with a look for what is left over.
+
+mod cut_connections;
+mod disk_full;
+mod killed_at_sync;
+mod proxy;
+mod runner_killed;
+mod scene;
+mod server_away;
+mod server_killed;
+mod stopped;
+mod tail;
