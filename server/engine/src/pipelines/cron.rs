@@ -61,7 +61,7 @@ impl Field {
         };
         number
             .filter(|number| (self.lowest..=self.highest).contains(number))
-            .ok_or_else(|| format!("cron: `{text}` is not a {} ({} to {})", self.name, self.lowest, self.highest))
+            .ok_or_else(|| format!("cron: `{text}` is no {} ({} to {})", self.name, self.lowest, self.highest))
     }
 }
 
@@ -77,14 +77,14 @@ mod tests {
         for (line, offset, message) in [
             ("* * * *", 0, "cron takes 5 fields (minute, hour, day, month, weekday), found 4"),
             ("@daily", 0, "cron takes 5 fields (minute, hour, day, month, weekday), found 1"),
-            ("60 0 * * *", 0, "cron: `60` is not a minute (0 to 59)"),
-            ("0 24 * * *", 2, "cron: `24` is not a hour (0 to 23)"),
-            ("0 0 0 * *", 4, "cron: `0` is not a day of the month (1 to 31)"),
-            ("0 0 * FOO *", 6, "cron: `FOO` is not a month (1 to 12)"),
-            ("0 0 * * 7", 8, "cron: `7` is not a day of the week (0 to 6)"),
+            ("60 0 * * *", 0, "cron: `60` is no minute (0 to 59)"),
+            ("0 24 * * *", 2, "cron: `24` is no hour (0 to 23)"),
+            ("0 0 0 * *", 4, "cron: `0` is no day of the month (1 to 31)"),
+            ("0 0 * FOO *", 6, "cron: `FOO` is no month (1 to 12)"),
+            ("0 0 * * 7", 8, "cron: `7` is no day of the week (0 to 6)"),
             ("0 9-5 * * *", 2, "cron: the hour range `9-5` runs backwards"),
             ("*/0 0 * * *", 0, "cron: `/0` is not a step of the minute"),
-            ("1,,2 0 * * *", 0, "cron: `` is not a minute (0 to 59)"),
+            ("1,,2 0 * * *", 0, "cron: `` is no minute (0 to 59)"),
         ] {
             assert_eq!(check(line), Err((offset, message.to_owned())), "{line}");
         }

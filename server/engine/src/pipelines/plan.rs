@@ -84,10 +84,11 @@ fn action(
         StepAction::Run { script, shell: own_shell, working_directory } => {
             action.command = scope.known(script);
             action.template = has_expressions(script).then(|| script.text.clone());
-            let defaults = [&job.defaults.shell, &workflow.defaults.shell];
-            action.shell = shell(&scope, first(own_shell, defaults))?;
-            let defaults = [&job.defaults.working_directory, &workflow.defaults.working_directory];
-            action.directory = first(working_directory, defaults).map(|text| text.text.clone()).unwrap_or_default();
+            let defaults = [job.defaults.shell.as_ref(), workflow.defaults.shell.as_ref()];
+            action.shell = shell(&scope, first(own_shell.as_ref(), defaults))?;
+            let defaults = [job.defaults.working_directory.as_ref(), workflow.defaults.working_directory.as_ref()];
+            action.directory =
+                first(working_directory.as_ref(), defaults).map(|text| text.text.clone()).unwrap_or_default();
         }
         StepAction::Checkout { with, .. } => {
             action.uses = Some(Uses { name: CHECKOUT.to_owned(), with: templates(with) });
@@ -155,8 +156,9 @@ pub(super) fn is_shell(shell: &str) -> bool {
     SHELLS.contains(&shell) || shell.contains("{0}")
 }
 
-fn first<'t>(own: &'t Option<Text>, defaults: [&'t Option<Text>; 2]) -> Option<&'t Text> {
-    own.as_ref().or_else(|| defaults.into_iter().find_map(Option::as_ref))
+/// The step's own, else the nearest default.
+fn first<'t>(own: Option<&'t Text>, defaults: [Option<&'t Text>; 2]) -> Option<&'t Text> {
+    own.or_else(|| defaults.into_iter().flatten().next())
 }
 
 fn has_expressions(text: &Text) -> bool {

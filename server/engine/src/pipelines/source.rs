@@ -156,7 +156,7 @@ fn chars(bytes: &[u8]) -> usize {
 fn spot_in(bytes: &[u8], at: usize) -> Spot {
     let before = &bytes[..at];
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count();
+    let line = memchr::memchr_iter(b'\n', before).count();
     let column = String::from_utf8_lossy(&before[start..]).chars().count();
     Spot { line: line as u32 + 1, column: column as u32 + 1 }
 }

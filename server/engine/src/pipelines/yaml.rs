@@ -52,6 +52,14 @@ impl Node {
         }
     }
 
+    /// A written boolean.
+    pub(super) fn as_bool(&self) -> Option<bool> {
+        match &self.kind {
+            Kind::Scalar(scalar) => scalar.value().as_bool(),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.value().is_null())
     }
@@ -80,7 +88,11 @@ pub(super) fn document(source: &Source<'_>) -> Result<(Option<Rc<Node>>, Vec<Dia
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| scan_error(source, &error))?;
         let start = offset(source, &span);
-        tree.take(event, start).map_err(|message| Diagnostic::error(source.file, source.spot(start), message))?;
+        tree.take(event, start).map_err(|message| {
+            // A tag stands before the value that starts here.
+            let tag = span.tag_start().and_then(|marker| marker.byte_offset());
+            Diagnostic::error(source.file, source.spot(tag.unwrap_or(start)), message)
+        })?;
     }
     Ok((tree.root, tree.duplicates))
 }

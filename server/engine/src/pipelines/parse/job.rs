@@ -129,13 +129,11 @@ impl Reader<'_> {
         }
         let node = if matches!(node.kind, Kind::Map(_)) {
             let labels = self.fields(node, "runs-on", &["labels"], &["group"]);
-            match labels.and_then(|fields| fields.get("labels")) {
-                Some(labels) => labels,
-                None => {
-                    self.error(node.start, "`runs-on`: `labels` is missing");
-                    return none;
-                }
-            }
+            let Some(labels) = labels.and_then(|fields| fields.get("labels")) else {
+                self.error(node.start, "`runs-on`: `labels` is missing");
+                return none;
+            };
+            labels
         } else {
             node
         };

@@ -86,13 +86,11 @@ impl<'s> Reader<'s> {
 
     /// A map with any keys.
     pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
-        match &node.kind {
-            Kind::Map(entries) => Some(entries),
-            _ => {
-                self.expected(node, what, "a map");
-                None
-            }
+        if let Kind::Map(entries) = &node.kind {
+            return Some(entries);
         }
+        self.expected(node, what, "a map");
+        None
     }
 
     /// A map with known keys: all others are errors, and those in `later` are named as not yet supported.
@@ -221,21 +219,11 @@ impl<'s> Reader<'s> {
         if let Some(text) = self.expression(node, place) {
             return Some(Setting::Expression(text));
         }
-        match self.bool(node) {
-            Some(flag) => Some(Setting::Fixed(flag)),
-            None => {
-                self.expected(node, what, "true, false or an expression");
-                None
-            }
+        let flag = node.as_bool();
+        if flag.is_none() {
+            self.expected(node, what, "true, false or an expression");
         }
-    }
-
-    /// A written boolean.
-    pub(super) fn bool(&self, node: &Node) -> Option<bool> {
-        match &node.kind {
-            Kind::Scalar(scalar) => scalar.value().as_bool(),
-            _ => None,
-        }
+        flag.map(Setting::Fixed)
     }
 
     /// A number above 0 and up to a limit, or an expression for one.

@@ -56,7 +56,7 @@ impl Reader<'_> {
         if sound && !dynamic {
             match expand::rows(&value) {
                 Ok(rows) if rows.is_empty() => {
-                    self.error(node.start, "`matrix` makes no jobs: `exclude` takes all of them")
+                    self.error(node.start, "`matrix` makes no jobs: `exclude` takes all of them");
                 }
                 Ok(_) => {}
                 Err(message) => {

@@ -175,7 +175,7 @@ impl Reader<'_> {
         let fields = self.fields(&entry.value, &what, &KEYS, &[])?;
         let kind = self.input_type(&entry.key, &fields)?;
         let required = fields.get("required").and_then(|node| {
-            let required = self.bool(node);
+            let required = node.as_bool();
             if required.is_none() {
                 self.expected(node, "required", "true or false");
             }

@@ -59,7 +59,7 @@ fn contexts_and_functions_by_place() {
         ),
         (
             &format!("runs-on: x\nenv: {{A: \"${{{{ success() }}}}\"}}\n{step}"),
-            &["4:18: error: success() is not available in env of a job"],
+            &["4:19: error: success() is not available in env of a job"],
         ),
         (
             &format!("runs-on: x\nif: hashFiles('x') != ''\n{step}"),
@@ -104,7 +104,7 @@ fn conditions() {
         ("runs-on: x\nsteps:\n  - {run: echo, if: true}\n  - {run: echo, if: \"${{ !cancelled() }}\"}", &[]),
         (
             "runs-on: x\nsteps:\n  - {run: echo, if: !failure()}",
-            &["5:32: error: tag `!failure()` is not supported: quote a text that starts with `!`"],
+            &["5:25: error: tag `!failure()` is not supported: quote a text that starts with `!`"],
         ),
     ]);
 }

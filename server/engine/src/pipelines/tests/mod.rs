@@ -38,7 +38,7 @@ fn table(rows: &[(&str, &[&str])]) {
 #[track_caller]
 fn job_table(rows: &[(&str, &[&str])]) {
     for (text, expected) in rows {
-        let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
+        let indented = concat(text.lines().map(|line| format!("    {line}\n")));
         table(&[(&format!("jobs:\n  a:\n{indented}"), expected)]);
     }
 }
@@ -49,4 +49,8 @@ fn parsed(text: &str) -> Workflow {
         Ok((workflow, _)) => workflow,
         Err(diagnostics) => panic!("{diagnostics:#?}"),
     }
+}
+
+fn concat(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().concat()
 }

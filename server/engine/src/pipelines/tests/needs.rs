@@ -1,12 +1,13 @@
 //! The graph of `needs`.
 
-use super::{parsed, table};
+use super::{concat, parsed, table};
 
 fn jobs(needs: &[(&str, &str)]) -> String {
-    let jobs: String = needs
-        .iter()
-        .map(|(id, needs)| format!("  {id}:\n    needs: {needs}\n    runs-on: x\n    steps: [{{run: echo}}]\n"))
-        .collect();
+    let jobs = concat(
+        needs
+            .iter()
+            .map(|(id, needs)| format!("  {id}:\n    needs: {needs}\n    runs-on: x\n    steps: [{{run: echo}}]\n")),
+    );
     format!("jobs:\n{jobs}")
 }
 

@@ -1,7 +1,7 @@
 //! Keys, types and values at every place of a file.
 
 use super::super::{InputType, RunsOn, Setting, StepAction};
-use super::{JOB, job_table, parsed, table};
+use super::{JOB, concat, job_table, parsed, table};
 
 #[test]
 fn unknown_and_missing_keys() {
@@ -165,8 +165,8 @@ fn triggers() {
             &["1:31: error: `branches` and `branches-ignore` exclude each other"],
         ),
         (&with("schedule"), &["1:5: error: `schedule` needs a list of `cron` lines"]),
-        (&with("{schedule: [{cron: '0 25 * * *'}]}"), &["1:27: error: cron: `25` is not a hour (0 to 23)"]),
-        (&with("{schedule: [{}]}"), &["1:13: error: `schedule`: `cron` is missing"]),
+        (&with("{schedule: [{cron: '0 25 * * *'}]}"), &["1:27: error: cron: `25` is no hour (0 to 23)"]),
+        (&with("{schedule: [{}]}"), &["1:17: error: `schedule`: `cron` is missing"]),
         (
             &with("{release: {types: [published]}}"),
             &["1:6: warning: not yet supported: event `release` starts no runs"],
@@ -205,7 +205,7 @@ fn definitions_of_inputs() {
     ]);
     let workflow = parsed(&with("{type: choice, options: [a, 1], default: 1}"));
     assert_eq!(workflow.triggers.inputs["x"].kind, InputType::Choice(vec!["a".into(), "1".into()]));
-    let inputs: String = (0..26).map(|input| format!("      i{input}:\n")).collect();
+    let inputs = concat((0..26).map(|input| format!("      i{input}:\n")));
     let text = format!("on:\n  workflow_dispatch:\n    inputs:\n{inputs}jobs:\n{JOB}");
     table(&[(&text, &["4:7: error: 26 inputs, over the limit of 25"])]);
 }
