@@ -7,9 +7,7 @@ use std::{
 };
 
 use connectrpc::ErrorCode;
-use millrace_proto::millrace::v1::{
-    __buffa::oneof::follow_request::Start, CancelRunRequest, FollowData, Job, Run, State, Step,
-};
+use millrace_proto::millrace::v1::{CancelRunRequest, FollowData, Job, Run, State, Step, follow_request::Start};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::{StreamExt, StreamMap};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use futures::StreamExt;
-use millrace_proto::millrace::v1::{__buffa::oneof::follow_request::Start, Run};
+use millrace_proto::millrace::v1::{Run, follow_request::Start};
 
 use super::{
     client::{Server, ServerArgs},

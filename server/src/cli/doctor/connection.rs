@@ -25,9 +25,10 @@ pub async fn http1(args: &ServerArgs) -> Check {
     };
     let begun = Instant::now();
     match server.get("/healthz").await {
-        Ok(answer) if answer.status().is_success() => {
-            Check::fine("http1", format!("answers over HTTP/1.1 in {} ms", begun.elapsed().as_millis()))
-        }
+        Ok(answer) if answer.status().is_success() => Check::fine(
+            "http1",
+            format!("{} answers over HTTP/1.1 in {} ms", server.url(), begun.elapsed().as_millis()),
+        ),
         Ok(answer) => Check::failed(
             "http1",
             format!("something answers at {} with {}, but not as Millrace does", server.url(), answer.status()),

@@ -98,7 +98,6 @@ impl Check {
 pub async fn doctor(args: DoctorArgs) -> Result<Exit, CliError> {
     let server = Server::new(&args.server)?;
     let mut report = DoctorReport { output: Output::stdout(), json: args.json, checks: Vec::new() };
-    report.add(Check::fine("server", server.url()))?;
     let http1 = connection::http1(&args.server).await;
     let reached = http1.verdict == Verdict::Fine;
     report.add(http1)?;
