@@ -87,7 +87,8 @@ fn step(def: &StepDef) -> Step {
 
 /// The matrix row of a job that has one.
 pub(super) fn row_of(job: &Job) -> MatrixRow {
-    MatrixRow::new(job.matrix.clone().unwrap_or_default(), job.matrix_place.0, job.matrix_place.1)
+    let (index, total) = job.matrix_place;
+    MatrixRow::restore(&job.job_id, &job.key, job.matrix.clone().unwrap_or_default(), index, total)
 }
 
 /// Decides about a job whose needs are done.

@@ -86,6 +86,17 @@ fn the_whole_one_is_right() {
     assert_eq!(warnings, []);
 }
 
+#[test]
+fn the_examples_are_right() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let files = std::fs::read_dir(folder).expect("examples").map(|entry| entry.expect("entry").path());
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "yml")) {
+        let text = std::fs::read(&file).expect("reads");
+        let found = Workflow::parse(&file.to_string_lossy(), &text);
+        assert_eq!(found.map(|(_, warnings)| warnings), Ok(Vec::new()), "{}", file.display());
+    }
+}
+
 fn check(bytes: &[u8]) {
     match Workflow::parse("w.yml", bytes) {
         Ok((workflow, warnings)) => {
