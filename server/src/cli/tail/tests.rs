@@ -13,7 +13,7 @@ use millrace_proto::millrace::v1::{
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::cli::{client::ServerArgs, exit::Exit};
+use crate::cli::client::ServerArgs;
 
 fn data(offset: u64, first_line: u64, text: &str) -> FollowData {
     let lines = text.matches('\n').count();
@@ -80,8 +80,8 @@ fn a_hole_is_told_whoever_notices_it() {
     assert_eq!(texts(position.data(data(20, 5, "b\n"))), ["gap 8", "b\n"]);
 }
 
-/// What a fake log service does with one connection: each message in turn, then how it ends.
-type Script = Vec<Result<Event, ConnectError>>;
+/// What a fake log service does with one connection: what it says, and the error it breaks with, if it does.
+type Script = (Vec<Event>, Option<ConnectError>);
 
 /// Answers the connections with one script after the other and remembers where each began.
 struct FakeLogs {
@@ -108,29 +108,28 @@ impl LogService for FakeLogs {
         request: ServiceRequest<'_, FollowRequest>,
     ) -> ServiceResult<ServiceStream<FollowResponse>> {
         self.starts.lock().unwrap().push(request.to_owned_message().start);
-        let script = self.scripts.lock().unwrap().next().ok_or_else(|| ConnectError::not_found("no such log"))?;
-        let messages = script
-            .into_iter()
-            .map(|step| step.map(|event| FollowResponse { event: Some(event), ..Default::default() }));
-        Response::stream_ok(futures::stream::iter(messages.collect::<Vec<_>>()))
+        let script = self.scripts.lock().unwrap().next();
+        let (events, error) = script.ok_or_else(|| ConnectError::not_found("no such log"))?;
+        let messages = events.into_iter().map(|event| Ok(FollowResponse { event: Some(event), ..Default::default() }));
+        Response::stream_ok(futures::stream::iter(messages.chain(error.map(Err)).collect::<Vec<_>>()))
     }
 }
 
-fn hello(size_bytes: u64) -> Result<Event, ConnectError> {
-    Ok(FollowHello { log: Log { size_bytes, ..Default::default() }.into(), ..Default::default() }.into())
+fn hello(size_bytes: u64) -> Event {
+    FollowHello { log: Log { size_bytes, ..Default::default() }.into(), ..Default::default() }.into()
 }
 
-fn lines(offset: u64, first_line: u64, text: &str) -> Result<Event, ConnectError> {
-    Ok(data(offset, first_line, text).into())
+fn lines(offset: u64, first_line: u64, text: &str) -> Event {
+    data(offset, first_line, text).into()
 }
 
-fn end() -> Result<Event, ConnectError> {
-    Ok(FollowEnd::default().into())
+fn end() -> Event {
+    FollowEnd::default().into()
 }
 
 /// Follows a log over scripts; what the tail said, and where its connections began.
 async fn followed(scripts: Vec<Script>) -> (Vec<String>, Vec<Option<Start>>) {
-    let fake = Arc::new(FakeLogs { scripts: scripts.into_iter().into(), starts: Default::default() });
+    let fake = Arc::new(FakeLogs { scripts: scripts.into_iter().into(), starts: std::sync::Mutex::default() });
     let router = Router::new().add_service::<FakeLogs, _>(Arc::clone(&fake));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -147,9 +146,9 @@ async fn followed(scripts: Vec<Script>) -> (Vec<String>, Vec<Option<Start>>) {
 #[tokio::test]
 async fn a_cut_stream_goes_on_where_it_was_cut() {
     let (said, starts) = followed(vec![
-        vec![hello(8), lines(0, 0, "one\ntwo\n"), Err(ConnectError::unavailable("stopping"))],
-        vec![hello(8), lines(8, 2, "three\n")],
-        vec![hello(14), lines(14, 3, "four\n"), end()],
+        (vec![hello(8), lines(0, 0, "one\ntwo\n")], Some(ConnectError::unavailable("stopping"))),
+        (vec![hello(8), lines(8, 2, "three\n")], None),
+        (vec![hello(14), lines(14, 3, "four\n"), end()], None),
     ])
     .await;
     let lines: Vec<_> = said.iter().filter(|said| !said.starts_with("Away")).collect();
@@ -161,9 +160,9 @@ async fn a_cut_stream_goes_on_where_it_was_cut() {
 async fn a_break_is_told_once_and_a_hole_with_its_size() {
     let gap = FollowGap { offset: 100, reason: "retention".to_owned(), ..Default::default() };
     let (said, _) = followed(vec![
-        vec![Err(ConnectError::unavailable("one"))],
-        vec![Err(ConnectError::unavailable("two"))],
-        vec![hello(104), Ok(gap.into()), lines(100, 30, "new\n"), end()],
+        (vec![], Some(ConnectError::unavailable("one"))),
+        (vec![], Some(ConnectError::unavailable("two"))),
+        (vec![hello(104), gap.into(), lines(100, 30, "new\n"), end()], None),
     ])
     .await;
     assert_eq!(said, ["Away(\"one\")", "gap 100", "new\n", "End"]);
@@ -171,8 +170,7 @@ async fn a_break_is_told_once_and_a_hole_with_its_size() {
 
 #[tokio::test]
 async fn a_log_that_is_not_there_is_not_asked_for_again() {
-    let fake = followed(Vec::new()).await;
-    assert_eq!(fake.1.len(), 1);
-    assert!(fake.0[0].contains("no such log"), "{:?}", fake.0);
-    assert_eq!(CliError::from_call("u", &ConnectError::not_found("x")).exit, Exit::Usage);
+    let (said, starts) = followed(Vec::new()).await;
+    assert_eq!(starts.len(), 1);
+    assert!(said.len() == 1 && said[0].contains("no such log"), "{said:?}");
 }
