@@ -24,6 +24,8 @@ export interface LogPaneProps {
   /** The marked lines, as in the link. */
   lines: string | undefined;
   onLines(lines: string | undefined): void;
+  /** The reader looked up from the end of a live log. */
+  onStay(): void;
   onUnauthenticated(): void;
 }
 
@@ -49,6 +51,10 @@ export function LogPane(props: LogPaneProps) {
     told.current = text;
     props.onLines(text);
   });
+  const onStatus = useEffectEvent((next: ViewStatus) => {
+    if (status?.following === true && !next.following && !next.complete) props.onStay();
+    setStatus(next);
+  });
   const onUnauthenticated = useEffectEvent(() => props.onUnauthenticated());
   const opening = useEffectEvent(() => {
     const at = parseLines(lines);
@@ -61,7 +67,7 @@ export function LogPane(props: LogPaneProps) {
   useEffect(() => {
     if (frame.current === null) return;
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "log" });
-    view.current = new LogView(frame.current, { worker, onStatus: setStatus, onLines: (at) => onLines(at), onUnauthenticated: () => onUnauthenticated() });
+    view.current = new LogView(frame.current, { worker, onStatus: (next) => onStatus(next), onLines: (at) => onLines(at), onUnauthenticated: () => onUnauthenticated() });
     return () => {
       view.current?.close();
       view.current = null;

@@ -92,7 +92,7 @@ function StepItem({ step, on, onSelect }: { step: Step; on: boolean; onSelect: (
         <span className={`min-w-0 truncate ${step.state === State.SKIPPED || step.state === State.PENDING ? "text-muted" : ""}`}>{step.name}</span>
         {step.forgiven && <span className="text-[12px] text-warn">forgiven</span>}
         <span className="ml-auto shrink-0 pl-2 text-[12px] text-muted">
-          <Duration from={millis(step.startedAt)} to={millis(step.finishedAt) ?? (isFinal(step.state) ? millis(step.startedAt) : undefined)} />
+          {step.state !== State.SKIPPED && <Duration from={millis(step.startedAt)} to={millis(step.finishedAt) ?? (isFinal(step.state) ? millis(step.startedAt) : undefined)} />}
         </span>
       </button>
     </li>

@@ -3,6 +3,7 @@
 import type { ReactNode } from "react";
 
 const MARKDOWN_MAX_CHARS = 200_000;
+const QUOTE_MAX_DEPTH = 8;
 
 export function Markdown({ text }: { text: string }) {
   const cut = text.length > MARKDOWN_MAX_CHARS;
@@ -14,7 +15,7 @@ export function Markdown({ text }: { text: string }) {
   );
 }
 
-function blocks(text: string): ReactNode[] {
+function blocks(text: string, depth = 0): ReactNode[] {
   const lines = text.replaceAll("\r", "").split("\n");
   const out: ReactNode[] = [];
   let i = 0;
@@ -43,8 +44,8 @@ function blocks(text: string): ReactNode[] {
     } else if (/^\s*([-*_])(\s*\1){2,}\s*$/.test(line)) {
       i += 1;
       out.push(<hr key={key} />);
-    } else if (line.startsWith(">")) {
-      out.push(<blockquote key={key}>{blocks(take((each) => each.startsWith(">")).map((each) => each.replace(/^>\s?/, "")).join("\n"))}</blockquote>);
+    } else if (line.startsWith(">") && depth < QUOTE_MAX_DEPTH) {
+      out.push(<blockquote key={key}>{blocks(take((each) => each.startsWith(">")).map((each) => each.replace(/^>\s?/, "")).join("\n"), depth + 1)}</blockquote>);
     } else if (BULLET.test(line) || NUMBER.test(line)) {
       const marker = BULLET.test(line) ? BULLET : NUMBER;
       const items = take((each) => marker.test(each) || /^\s{2,}\S/.test(each));

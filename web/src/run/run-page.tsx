@@ -107,7 +107,7 @@ export function RunPage() {
         {showSummary ? (
           <SummaryPane run={run} />
         ) : (
-          job !== undefined && <StepPane job={job} step={step} lines={search.l} onLines={(l) => go({ job: job.key, ...(step === undefined ? {} : { step: step.index }), ...(l === undefined ? {} : { l }) }, true)} onUnauthenticated={() => signedOut(client)} />
+          job !== undefined && <StepPane job={job} step={step} lines={search.l} onLines={(l) => go({ job: job.key, ...(step === undefined ? {} : { step: step.index }), ...(l === undefined ? {} : { l }) }, true)} onStay={() => step !== undefined && search.step === undefined && go({ job: job.key, step: step.index }, true)} onUnauthenticated={() => signedOut(client)} />
         )}
       </div>
     </div>

@@ -12,10 +12,12 @@ export interface StepPaneProps {
   step: Step | undefined;
   lines: string | undefined;
   onLines: (lines: string | undefined) => void;
+  /** The reader stopped at something: this step stays, whatever the run does. */
+  onStay: () => void;
   onUnauthenticated: () => void;
 }
 
-export function StepPane({ job, step, lines, onLines, onUnauthenticated }: StepPaneProps) {
+export function StepPane({ job, step, lines, onLines, onStay, onUnauthenticated }: StepPaneProps) {
   const jobName = job.name === "" ? job.key : job.name;
   return (
     <div className="flex min-h-[80vh] min-w-0 flex-1 flex-col lg:min-h-0">
@@ -27,9 +29,9 @@ export function StepPane({ job, step, lines, onLines, onUnauthenticated }: StepP
         </h2>
         {step !== undefined && <StateLabel state={step.state} />}
         <span className="text-muted">
-          <Duration from={millis(step?.startedAt)} to={millis(step?.finishedAt) ?? (step !== undefined && isFinal(step.state) ? millis(step.startedAt) : undefined)} />
+          <Duration from={step?.state === State.SKIPPED ? undefined : millis(step?.startedAt)} to={millis(step?.finishedAt) ?? (step !== undefined && isFinal(step.state) ? millis(step.startedAt) : undefined)} />
         </span>
-        {step?.exitCode !== undefined && step.exitCode !== 0 && <span className="text-bad">exit code {step.exitCode}</span>}
+        {step?.exitCode !== undefined && step.exitCode !== 0 && !step.message.includes(String(step.exitCode)) && <span className="text-bad">exit code {step.exitCode}</span>}
         {step?.forgiven === true && <span className="text-warn">the failure was forgiven (continue-on-error)</span>}
         {job.runnerName !== "" && (
           <span className="text-muted">
@@ -55,6 +57,7 @@ export function StepPane({ job, step, lines, onLines, onUnauthenticated }: StepP
           origin={millis(step.startedAt) ?? 0}
           lines={lines}
           onLines={onLines}
+          onStay={onStay}
           onUnauthenticated={onUnauthenticated}
         />
       ) : (
