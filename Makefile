@@ -25,7 +25,7 @@ run: build ## Start a server and a runner on PORT (8080), run examples/self.yml,
 
 # --- Check it ----------------------------------------------------------------------------------------------------
 
-test: setup check test-rust test-web test-macos test-windows test-readme test-e2e ## Every check and every test, quick ones first
+test: setup check test-rust test-web test-macos test-readme test-e2e ## Every check and every test, quick ones first
 
 check: fmt proto web-check deny clippy ## Formatting, lints, types, licences: nothing is run
 
@@ -50,7 +50,7 @@ advisories: ## Known vulnerabilities of the dependencies (needs the network)
 clippy: web-dist ## Lints of the Rust code
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-test-rust: web-dist ## Unit and integration tests
+test-rust: web-dist ## Unit and integration tests, those of the Windows runner under Wine among them
 	cargo test --workspace --locked
 
 test-web: web-modules ## Unit tests of the web pages
@@ -59,8 +59,8 @@ test-web: web-modules ## Unit tests of the web pages
 test-macos: ## The runner type-checks for macOS
 	cargo check --locked -p millrace-runner --target aarch64-apple-darwin
 
-test-windows: ## The runner for Windows, run under Wine
-	scripts/test-windows.sh
+test-windows: web-dist ## The runner for Windows under Wine, alone (on Linux, test-rust has it too)
+	cargo test --workspace --locked --test it wine
 
 test-readme: web-dist ## The README's commands, as they stand there
 	scripts/with-server.sh scripts/readme-test.sh
