@@ -26,7 +26,7 @@ const WAL_KEPT_MAX_BYTES: &str = "67108864";
 /// SQLite's page cache of a connection, in KiB (its sign is SQLite's way to say so).
 const CACHE_KIB: &str = "-16384";
 
-/// SQLite's result codes, without their extension.
+/// SQLite's result codes.
 pub mod code {
     /// Another connection has the lock.
     pub const BUSY: u32 = 5;
@@ -34,6 +34,8 @@ pub mod code {
     pub const LOCKED: u32 = 6;
     /// The disk is full.
     pub const FULL: u32 = 13;
+    /// The disk has no space for the file that the connections share; the one code here with its extension.
+    pub const SHARED_FILE_FULL: u32 = 4874;
     /// The bits of a code that are not its extension.
     pub const PRIMARY_MASK: u32 = 0xff;
 }

@@ -25,8 +25,10 @@ impl<T> During<T> for serde_json::Result<T> {
 /// The engine's error for one of the database.
 fn meaning(error: &sqlx::Error, what: &str) -> Error {
     match error {
-        sqlx::Error::Database(cause) => match primary_code(cause.as_ref()) {
-            Some(code::FULL) => Error::Exhausted(format!("can't {what}: the disk of the database is full")),
+        sqlx::Error::Database(cause) => match code_of(cause.as_ref()) {
+            Some(code::FULL | code::SHARED_FILE_FULL) => {
+                Error::Exhausted(format!("can't {what}: the disk of the database is full"))
+            }
             Some(code::BUSY | code::LOCKED) => {
                 Error::Unavailable(format!("can't {what}: another process holds the database"))
             }
@@ -52,7 +54,8 @@ pub fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-fn primary_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
+/// The code without its extension, unless that changes what it means here.
+fn code_of(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
     let code: u32 = error.code()?.parse().ok()?;
-    Some(code & code::PRIMARY_MASK)
+    Some(if code == code::SHARED_FILE_FULL { code } else { code & code::PRIMARY_MASK })
 }

@@ -3,7 +3,6 @@
 mod files;
 mod group_commit;
 mod power;
-mod queue_model;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use millrace_engine::testing::{run_store, runner_store, token_store};
 use millrace_store::sqlite::SqliteStore;
+use proptest::prelude::*;
 use tempfile::TempDir;
+
+use crate::queue_model;
 
 /// A folder for databases; they go away with it.
 struct Databases {
@@ -50,4 +52,16 @@ async fn is_a_runner_store() {
 async fn is_a_token_store() {
     let databases = Databases::new();
     token_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_queue_does_what_the_model_does(ops in queue_model::ops(60)) {
+        let databases = Databases::new();
+        let path = databases.path();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts");
+        runtime.block_on(queue_model::check(async || Arc::new(SqliteStore::open(&path).await.expect("opens")) as Arc<_>, ops));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{LEASE_END, NOW, claim, claimed, denied, depth, ended, report, run_with_queued, stored};
 use crate::scheduler::store::{Claim, Held, RunStore};
-use crate::scheduler::{Event, STOP_DEADLINE_MS, State, Stop};
+use crate::scheduler::{Event, STOP_DEADLINE_MS, State, Stop, TIMEOUT_SLACK_MS};
 
 pub async fn run<F: Future<Output = Arc<dyn RunStore>>>(open: impl Fn() -> F) {
     held_tasks_are_listed(&*open().await).await;
@@ -12,6 +12,7 @@ pub async fn run<F: Future<Output = Arc<dyn RunStore>>>(open: impl Fn() -> F) {
     a_lost_job_is_given_again(&*open().await).await;
     a_removed_runner_loses_its_jobs(&*open().await).await;
     a_stop_has_a_deadline(&*open().await).await;
+    a_timeout_is_acted_on_once(&*open().await).await;
 }
 
 async fn held_tasks_are_listed(store: &dyn RunStore) {
@@ -90,4 +91,23 @@ async fn a_stop_has_a_deadline(store: &dyn RunStore) {
     let applied = store.apply("a", Event::Tick, NOW + STOP_DEADLINE_MS).await.expect("ticks");
     assert_eq!(applied.run.state, State::Cancelled);
     assert_eq!(store.held().await.expect("lists"), []);
+}
+
+async fn a_timeout_is_acted_on_once(store: &dyn RunStore) {
+    let mut run = run_with_queued("a", &[&["linux"]]);
+    run.jobs[0].timeout_ms = Some(1000);
+    store.create(run).await.expect("creates");
+    let claim = Claim { expires_ms: NOW + 10 * STOP_DEADLINE_MS, ..claim("r", &["linux"], "") };
+    store.claim(claim, NOW).await.expect("claims").expect("a task");
+    let over = NOW + 1000 + TIMEOUT_SLACK_MS;
+    assert_eq!(store.overdue(over - 1, 1).await.expect("looks"), Vec::<String>::new());
+    assert_eq!(store.overdue(over, 1).await.expect("looks"), ["a"]);
+    store.apply("a", Event::Tick, over).await.expect("ticks");
+    let next = over + STOP_DEADLINE_MS;
+    assert_eq!(
+        store.overdue(next - 1, 1).await.expect("looks"),
+        Vec::<String>::new(),
+        "its runner has time to stop it"
+    );
+    assert_eq!(store.overdue(next, 1).await.expect("looks"), ["a"]);
 }

@@ -1,0 +1,5 @@
+//! One integration binary: what the stores promise, on real files.
+
+mod logs;
+mod queue_model;
+mod sqlite;

@@ -1,1 +1,0 @@
-//! The queue against a naive model.
