@@ -49,10 +49,7 @@ pub enum Error {
 impl Error {
     /// An invalid field.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid {
-            field,
-            message: message.into(),
-        }
+        Self::Invalid { field, message: message.into() }
     }
 
     /// A fault of ours or of the machine, with its cause.

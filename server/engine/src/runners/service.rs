@@ -51,40 +51,20 @@ pub struct Registration {
 impl Runners {
     /// Runners over a store.
     pub fn new(store: Arc<dyn RunnerStore>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            seen: Mutex::default(),
-        }
+        Self { store, clock, seen: Mutex::default() }
     }
 
     /// Makes a registration token.
-    pub async fn create_registration_token(
-        &self,
-        reusable: bool,
-        ttl_ms: i64,
-    ) -> Result<(String, i64)> {
+    pub async fn create_registration_token(&self, reusable: bool, ttl_ms: i64) -> Result<(String, i64)> {
         let token = new_secret("mrr");
         let expires_ms = self.clock.now_ms().saturating_add(ttl_ms);
-        self.preset_registration_token(&token, reusable, expires_ms)
-            .await?;
+        self.preset_registration_token(&token, reusable, expires_ms).await?;
         Ok((token, expires_ms))
     }
 
     /// Makes a given secret a registration token: for provisioning.
-    pub async fn preset_registration_token(
-        &self,
-        token: &str,
-        reusable: bool,
-        expires_ms: i64,
-    ) -> Result<()> {
-        self.store
-            .put_registration_token(RegistrationToken {
-                hash: hash(token),
-                reusable,
-                expires_ms,
-            })
-            .await
+    pub async fn preset_registration_token(&self, token: &str, reusable: bool, expires_ms: i64) -> Result<()> {
+        self.store.put_registration_token(RegistrationToken { hash: hash(token), reusable, expires_ms }).await
     }
 
     /// Makes a runner of a registration token; the answer's second part is the runner token.
@@ -105,23 +85,15 @@ impl Runners {
             last_seen_ms: now,
             ..Default::default()
         };
-        let new = NewRunner {
-            runner,
-            token_hash: hash(&token),
-        };
-        let runner = self
-            .store
-            .register(&hash(&registration.token), new, now)
-            .await?;
+        let new = NewRunner { runner, token_hash: hash(&token) };
+        let runner = self.store.register(&hash(&registration.token), new, now).await?;
         Ok((runner, token))
     }
 
     /// Who has this runner token.
     pub async fn authenticate(&self, token: &str) -> Result<Runner> {
         let runner = self.store.by_token(&hash(token)).await?;
-        runner.ok_or_else(|| {
-            Error::Unauthenticated("token: no runner has this runner token; register again".into())
-        })
+        runner.ok_or_else(|| Error::Unauthenticated("token: no runner has this runner token; register again".into()))
     }
 
     /// Takes an agent's declaration.
@@ -131,19 +103,14 @@ impl Runners {
         if declaration.labels.is_empty() {
             declaration.labels.clone_from(&runner.labels);
         }
-        self.store
-            .declare(&runner.uuid, declaration, self.clock.now_ms())
-            .await
+        self.store.declare(&runner.uuid, declaration, self.clock.now_ms()).await
     }
 
     /// A runner was heard of; written down now and then.
     pub async fn seen(&self, uuid: &str) -> Result<()> {
         let now = self.clock.now_ms();
         {
-            let mut seen = self
-                .seen
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let last = seen.entry(uuid.to_owned()).or_insert(0);
             if now - *last < SEEN_EVERY_MS {
                 return Ok(());
@@ -170,38 +137,25 @@ impl Runners {
 
     /// Forgets a runner.
     pub async fn remove(&self, uuid: &str) -> Result<()> {
-        self.seen
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(uuid);
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uuid);
         self.store.remove(uuid).await
     }
 }
 
 /// A new secret of 256 random bits behind a prefix that says what it is.
 pub fn new_secret(prefix: &str) -> String {
-    format!(
-        "{prefix}_{}{}",
-        Uuid::new_v4().simple(),
-        Uuid::new_v4().simple()
-    )
+    format!("{prefix}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 /// What is stored of a secret: its SHA-256, hex. The secrets are random, so that no salt is needed.
 pub fn hash(secret: &str) -> String {
-    Sha256::digest(secret.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_name(name: &str) -> Result<()> {
     let length = name.chars().count();
     if length == 0 || length > NAME_MAX_CHARS || name.chars().any(char::is_control) {
-        return Err(Error::invalid(
-            "name",
-            format!("must be 1 to {NAME_MAX_CHARS} printable characters"),
-        ));
+        return Err(Error::invalid("name", format!("must be 1 to {NAME_MAX_CHARS} printable characters")));
     }
     Ok(())
 }
@@ -210,23 +164,16 @@ fn check_labels(labels: &[String]) -> Result<()> {
     if labels.len() > LABELS_MAX {
         return Err(Error::invalid(
             "labels",
-            format!(
-                "{} are more than the {LABELS_MAX} a runner may have",
-                labels.len()
-            ),
+            format!("{} are more than the {LABELS_MAX} a runner may have", labels.len()),
         ));
     }
     let bad = labels.iter().find(|label| {
-        label.is_empty()
-            || label.chars().count() > LABEL_MAX_CHARS
-            || label.chars().any(|c| c.is_control() || c == ',')
+        label.is_empty() || label.chars().count() > LABEL_MAX_CHARS || label.chars().any(|c| c.is_control() || c == ',')
     });
     match bad {
         Some(label) => Err(Error::invalid(
             "labels",
-            format!(
-                "{label:?} must be 1 to {LABEL_MAX_CHARS} printable characters without a comma"
-            ),
+            format!("{label:?} must be 1 to {LABEL_MAX_CHARS} printable characters without a comma"),
         )),
         None => Ok(()),
     }
@@ -234,10 +181,7 @@ fn check_labels(labels: &[String]) -> Result<()> {
 
 fn check_slots(slots: u32) -> Result<u32> {
     if slots > SLOTS_MAX {
-        return Err(Error::invalid(
-            "slots",
-            format!("{slots} is more than {SLOTS_MAX}"),
-        ));
+        return Err(Error::invalid("slots", format!("{slots} is more than {SLOTS_MAX}")));
     }
     Ok(slots.max(1))
 }
