@@ -23,5 +23,6 @@ pub enum Ended {
     /// With an exit code.
     Code(i32),
     /// By a signal.
+    #[cfg_attr(windows, expect(dead_code, reason = "there are no signals"))]
     Signal(i32),
 }
