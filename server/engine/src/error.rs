@@ -64,7 +64,8 @@ impl From<LogError> for Error {
         match error {
             LogError::NotFound(id) => Self::NotFound(format!("log {id}")),
             LogError::Invalid { field, message } => Self::Invalid { field, message },
-            LogError::Conflict { .. } | LogError::Stale(_) => Self::Conflict(message),
+            LogError::Conflict { .. } => Self::Conflict(message),
+            LogError::Stale(_) => Self::Unavailable(message),
             LogError::Closed(_) => Self::Precondition(message),
             LogError::Exhausted(_) => Self::Exhausted(message),
             LogError::Corrupt { .. } | LogError::Io(_) => Self::Internal(message),

@@ -106,22 +106,27 @@ impl Scheduler {
 
     /// A run by its id, its number, or `latest`.
     pub async fn get(&self, name: &str) -> Result<Run> {
-        let id = self.resolve(name).await?;
-        self.store.get(&id).await?.ok_or_else(|| Error::NotFound(format!("run {name}")))
+        self.get_in(None, name).await
     }
 
-    async fn resolve(&self, name: &str) -> Result<String> {
+    /// The same in one project: numbers are counted there, and other projects' runs are not found.
+    pub async fn get_in(&self, project: Option<&str>, name: &str) -> Result<Run> {
+        let id = self.resolve(project, name).await?;
+        let run = self.store.get(&id).await?.filter(|run| project.is_none_or(|project| project == run.project));
+        run.ok_or_else(|| Error::NotFound(format!("run {name}")))
+    }
+
+    async fn resolve(&self, project: Option<&str>, name: &str) -> Result<String> {
         if name.is_empty() {
             return Err(Error::invalid("run_id", "is empty: give a run's id or number"));
         }
         if name == "latest" {
-            let newest = self.store.list(RunQuery { limit: 1, ..Default::default() }).await?;
+            let project = project.map(ToOwned::to_owned);
+            let newest = self.store.list(RunQuery { project, limit: 1, ..Default::default() }).await?;
             return newest.into_iter().next().map(|run| run.id).ok_or_else(|| Error::NotFound("any run".into()));
         }
         match name.parse::<u64>() {
-            Ok(number) => {
-                self.store.find(None, number).await?.ok_or_else(|| Error::NotFound(format!("run number {number}")))
-            }
+            Ok(number) => self.store.find(project, number).await?.ok_or_else(|| Error::NotFound(format!("run {name}"))),
             Err(_) => Ok(name.to_owned()),
         }
     }
@@ -153,7 +158,7 @@ impl Scheduler {
     }
 
     async fn event(&self, name: &str, event: Event) -> Result<Run> {
-        let id = self.resolve(name).await?;
+        let id = self.resolve(None, name).await?;
         Ok(self.apply(&id, event).await?.run)
     }
 

@@ -62,6 +62,8 @@ pub struct Held {
     pub runner_uuid: String,
     /// The run.
     pub run_id: String,
+    /// The run's project.
+    pub project: String,
     /// The run's number.
     pub run_number: u64,
     /// The job's key.

@@ -1,6 +1,7 @@
 //! The state machine by tables and journeys: a workflow, events, what stands there after.
 
 use super::event::{Effects, Event, Report, StepReport};
+use super::run::State::{Cancelled, Failure, Pending, Queued, Running, Success};
 use super::run::{Lease, Run, State, Stop};
 use super::start::{NewRun, start};
 use super::transition::apply;
@@ -95,7 +96,6 @@ jobs:
 #[test]
 fn jobs_become_ready_when_all_they_need_has_succeeded() {
     let mut journey = Journey::of(DIAMOND);
-    use State::{Pending, Queued, Success};
     assert_eq!(journey.states(), [("a", Queued), ("b", Pending), ("c", Pending), ("d", Pending)]);
     assert_eq!(journey.run.state, Queued);
     journey.run_job("a", Success);
@@ -150,7 +150,6 @@ jobs:
     steps: [{ run: t }]
 ",
     );
-    use State::{Cancelled, Failure, Pending, Queued, Running};
     let states = |journey: &Journey| journey.run.jobs.iter().map(|job| job.state).collect::<Vec<_>>();
     assert_eq!(states(&journey), [Queued, Queued, Pending, Pending]);
     assert_eq!(journey.run.jobs[2].message, "waits: max-parallel is 2");
@@ -340,7 +339,6 @@ fn a_rerun_of_failed_jobs_keeps_what_succeeded_and_its_logs() {
     journey.run_job("c", State::Success);
     let old = journey.run.clone();
     let again = Journey::on(rerun::rerun(&old, true, "me", 9_000).unwrap());
-    use State::{Pending, Queued, Success};
     assert_eq!(again.states(), [("a", Success), ("b", Queued), ("c", Success), ("d", Pending)]);
     assert_eq!((again.run.attempt, again.run.number, again.run.rerun_of.as_ref()), (2, old.number, Some(&old.id)));
     assert_eq!(again.run.jobs[0].log_id(&again.run.id, 0), old.jobs[0].log_id(&old.id, 0));
