@@ -68,8 +68,9 @@ test-readme: web-dist ## The README's commands, as they stand there
 test-e2e: web-dist ## The web pages in a real browser against a real server
 	scripts/e2e.sh
 
-bench: web-dist ## Latency and throughput on this machine
+bench: build ## Latency and throughput on this machine; bench/README.md says what each figure means
 	cargo run --release --locked -p millrace-bench
+	node web/bench/latency.mjs
 
 clean: ## Remove what was built (not the data)
 	cargo clean

@@ -1,0 +1,105 @@
+// How long a line takes from the runner's standard output to the viewer's DOM, in a real browser: a job prints the time
+// each 50 ms, and the page compares it with its own clock when the line appears. Both are on this machine.
+//
+//   node web/bench/latency.mjs [MILLRACE]      MILLRACE: the server to start [default: target/release/millrace]
+//
+// CHROMIUM names the browser [default: /usr/bin/chromium]. Prints p50, p95, p99; fails when p95 is above the goal.
+/* global window, MutationObserver, fetch */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "@playwright/test";
+
+const GOAL_P95_MS = 300;
+const LINES = 400;
+const EVERY_SECONDS = 0.05;
+const WAIT_MAX_MS = 120_000;
+/** The first lines may come while the page still opens the log: they are not the latency of a watched one. */
+const WARM_UP_LINES = 40;
+
+const WORKFLOW = `on: workflow_dispatch
+jobs:
+  clock:
+    runs-on: self-hosted
+    steps:
+      - shell: bash
+        run: |
+          for ((i = 0; i < ${LINES}; i++)); do
+            now=\${EPOCHREALTIME/[.,]/}
+            echo "printed-at \${now:0:13}"
+            sleep ${EVERY_SECONDS}
+          done
+`;
+
+const millrace = process.argv[2] ?? new URL("../../target/release/millrace", import.meta.url).pathname;
+const folder = await mkdtemp(join(tmpdir(), "millrace-bench-"));
+const server = spawn(millrace, ["dev", "--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--slots", "1"], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
+let browser;
+try {
+  const url = await address(server.stdout);
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  });
+  const page = await browser.newPage();
+  await page.addInitScript(watchLines);
+  const id = await startRun(url);
+  await page.goto(`${url}/runs/${id}`);
+  await page.waitForFunction((lines) => window.seenLines?.size >= lines, LINES, { timeout: WAIT_MAX_MS });
+  const samples = await page.evaluate(() => [...window.seenLines.entries()]);
+  report(samples.sort(([a], [b]) => a - b).slice(WARM_UP_LINES).map(([, ms]) => ms));
+} finally {
+  await browser?.close();
+  server.kill("SIGTERM");
+  if (server.exitCode === null) await once(server, "exit");
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function address(output) {
+  for await (const line of createInterface({ input: output })) {
+    const found = /listening on (http:\S+)/.exec(line);
+    if (found) return found[1];
+  }
+  throw new Error("the server ended before it listened");
+}
+
+async function startRun(url) {
+  const answer = await fetch(`${url}/millrace.v1.PipelineService/Run`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ workflow: WORKFLOW, fileName: "latency.yml" }),
+  });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(`the run was refused: ${JSON.stringify(body)}`);
+  return body.run.id;
+}
+
+/** In the page: the delay of each line when it first stands in the DOM. */
+function watchLines() {
+  window.seenLines = new Map();
+  const look = () => {
+    const now = Date.now();
+    for (const row of document.querySelectorAll("[data-line]")) {
+      const printed = /printed-at (\d{13})/.exec(row.textContent ?? "");
+      const line = Number(row.dataset.line);
+      if (printed && !window.seenLines.has(line)) window.seenLines.set(line, now - Number(printed[1]));
+    }
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
+}
+
+function report(samples) {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = (percent) => sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)];
+  const p95 = at(95);
+  console.log("\nprinted-to-visible: from a job's standard output to the viewer's DOM, a line each 50 ms");
+  console.log(`  p50      ${at(50)} ms`);
+  console.log(`  p95      ${p95} ms  (goal: at most ${GOAL_P95_MS} ms: ${p95 <= GOAL_P95_MS ? "met" : "MISSED"})`);
+  console.log(`  p99      ${at(99)} ms`);
+  console.log(`  samples  ${sorted.length}`);
+}
