@@ -4,7 +4,9 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: "e2e",
   outputDir: "test-results/artifacts",
-  timeout: 60_000,
+  // Generous: the machine may be building at the same time. The specs wait on conditions, not on time.
+  timeout: 180_000,
+  expect: { timeout: 15_000 },
   workers: 1,
   reporter: [["list"]],
   ...(process.env.MILLRACE_URL === undefined ? { testIgnore: "**/real/**" } : {}),
