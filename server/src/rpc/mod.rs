@@ -27,6 +27,9 @@ pub const MESSAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The largest request of a call that carries a workflow file, in bytes: the file, its inputs, and JSON around it.
 const WORKFLOW_MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The health service's descriptors, which its crate does not have: discovery must describe all that is served.
+const HEALTH_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/health.fds.bin"));
+
 /// All Connect services, with health and reflection.
 pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let mut router = Router::new();
@@ -50,9 +53,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let (router, health) = connectrpc_health::install_static(router, services);
     app.set_health(health);
     let mut reflector = connectrpc_reflection::Reflector::from_descriptor_set_bytes(FILE_DESCRIPTOR_SET)?;
-    // The health service's descriptors come with its crate; discovery must list what is served.
-    let names: Vec<String> = reflector.service_names();
-    reflector = reflector.with_services(names.into_iter().chain(["grpc.health.v1.Health".to_owned()]));
+    reflector.add_descriptor_set_bytes(HEALTH_DESCRIPTOR_SET)?;
     Ok(connectrpc_reflection::install(router, reflector))
 }
 
