@@ -95,8 +95,7 @@ impl App {
 
     /// A run that this caller may see; what they may not see is not found.
     pub async fn visible_run(&self, caller: &Caller, name: &str) -> Result<Run, Error> {
-        let run = self.scheduler.get(name).await?;
-        if caller.sees(&run.project) { Ok(run) } else { Err(Error::NotFound(format!("run {name}"))) }
+        self.scheduler.get_in(caller.project(), name).await
     }
 
     /// Whether requests can be served.

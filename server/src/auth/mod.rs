@@ -169,6 +169,17 @@ pub fn require(ctx: &RequestContext, role: Role) -> Result<Caller, ConnectError>
     Ok(caller)
 }
 
+/// The same for what concerns the whole server: a token for one project is not enough.
+pub fn require_everywhere(ctx: &RequestContext, role: Role) -> Result<Caller, ConnectError> {
+    let caller = require(ctx, role)?;
+    match caller.project() {
+        None => Ok(caller),
+        Some(project) => Err(ConnectError::permission_denied(format!(
+            "this concerns the whole server; the caller's token is for the project {project} only"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

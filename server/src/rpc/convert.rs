@@ -9,6 +9,8 @@ use millrace_engine::scheduler::{Job, Run, State, Step};
 use millrace_proto::millrace::v1 as api;
 use millrace_proto::runner_v1::RunnerState;
 
+use crate::auth::Caller;
+
 /// A run; with its jobs if it has them loaded.
 pub fn run(run: &Run) -> api::Run {
     api::Run {
@@ -131,10 +133,11 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
 }
 
 /// A runner with what it does.
-pub fn runner(runner: &Runner, online: bool, held: &[Held]) -> api::Runner {
-    let tasks: Vec<api::RunnerTask> = held
-        .iter()
-        .filter(|task| task.runner_uuid == runner.uuid)
+pub fn runner(caller: &Caller, runner: &Runner, online: bool, held: &[Held]) -> api::Runner {
+    let mut tasks = held.iter().filter(|task| task.runner_uuid == runner.uuid).peekable();
+    let idle = tasks.peek().is_none();
+    let tasks: Vec<api::RunnerTask> = tasks
+        .filter(|task| caller.sees(&task.project))
         .map(|task| api::RunnerTask {
             run_id: task.run_id.clone(),
             run_number: task.run_number,
@@ -143,7 +146,7 @@ pub fn runner(runner: &Runner, online: bool, held: &[Held]) -> api::Runner {
             ..Default::default()
         })
         .collect();
-    let state = match (online, tasks.is_empty()) {
+    let state = match (online, idle) {
         (false, _) => RunnerState::RUNNER_STATE_OFFLINE,
         (true, true) => RunnerState::RUNNER_STATE_IDLE,
         (true, false) => RunnerState::RUNNER_STATE_ACTIVE,

@@ -12,7 +12,7 @@ use millrace_proto::millrace::v1 as api;
 use super::convert;
 use super::status::status;
 use crate::app::App;
-use crate::auth::{self, Role};
+use crate::auth::{self, Caller, Role};
 
 /// How long a registration token is good when the request does not say, in seconds.
 const TTL_DEFAULT_SECONDS: u64 = 3_600;
@@ -30,9 +30,9 @@ impl RunnerDoor {
         Self { app }
     }
 
-    async fn shown(&self, runner: &Runner) -> Result<api::Runner, Error> {
+    async fn shown(&self, caller: &Caller, runner: &Runner) -> Result<api::Runner, Error> {
         let held = self.app.scheduler.held().await?;
-        Ok(convert::runner(runner, self.app.runners.is_online(runner), &held))
+        Ok(convert::runner(caller, runner, self.app.runners.is_online(runner), &held))
     }
 }
 
@@ -42,10 +42,11 @@ impl api::RunnerService for RunnerDoor {
         ctx: RequestContext,
         _request: ServiceRequest<'_, api::ListRunnersRequest>,
     ) -> ServiceResult<api::ListRunnersResponse> {
-        auth::require(&ctx, Role::Read)?;
+        let caller = auth::require(&ctx, Role::Read)?;
         let runners = self.app.runners.list().await.map_err(status)?;
         let held = self.app.scheduler.held().await.map_err(status)?;
-        let shown = runners.iter().map(|runner| convert::runner(runner, self.app.runners.is_online(runner), &held));
+        let shown =
+            runners.iter().map(|runner| convert::runner(&caller, runner, self.app.runners.is_online(runner), &held));
         Response::ok(api::ListRunnersResponse { runners: shown.collect(), ..Default::default() })
     }
 
@@ -54,7 +55,7 @@ impl api::RunnerService for RunnerDoor {
         ctx: RequestContext,
         request: ServiceRequest<'_, api::CreateRegistrationTokenRequest>,
     ) -> ServiceResult<api::CreateRegistrationTokenResponse> {
-        auth::require(&ctx, Role::Admin)?;
+        auth::require_everywhere(&ctx, Role::Admin)?;
         if request.ttl_seconds > TTL_MAX_SECONDS {
             return Err(ConnectError::invalid_argument(format!(
                 "ttl_seconds: {} is more than {TTL_MAX_SECONDS}",
@@ -76,7 +77,7 @@ impl api::RunnerService for RunnerDoor {
         ctx: RequestContext,
         request: ServiceRequest<'_, api::RemoveRunnerRequest>,
     ) -> ServiceResult<api::RemoveRunnerResponse> {
-        auth::require(&ctx, Role::Admin)?;
+        auth::require_everywhere(&ctx, Role::Admin)?;
         self.app.runners.remove(request.uuid).await.map_err(status)?;
         self.app.scheduler.runner_removed(request.uuid).await.map_err(status)?;
         Response::ok(api::RemoveRunnerResponse::default())
@@ -87,9 +88,9 @@ impl api::RunnerService for RunnerDoor {
         ctx: RequestContext,
         request: ServiceRequest<'_, api::DrainRunnerRequest>,
     ) -> ServiceResult<api::DrainRunnerResponse> {
-        auth::require(&ctx, Role::Admin)?;
+        let caller = auth::require_everywhere(&ctx, Role::Admin)?;
         let runner = self.app.runners.set_draining(request.uuid, !request.resume).await.map_err(status)?;
-        let runner = self.shown(&runner).await.map_err(status)?;
+        let runner = self.shown(&caller, &runner).await.map_err(status)?;
         Response::ok(api::DrainRunnerResponse { runner: runner.into(), ..Default::default() })
     }
 }

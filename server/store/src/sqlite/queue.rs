@@ -33,7 +33,8 @@ const FIRST_OF_SET: &str =
 const HELD_UNDER: &str =
     "SELECT run_id, idx FROM tasks WHERE state = 'leased' AND runner_uuid = $1 AND request_id = $2";
 const OVERDUE: &str = "SELECT run_id FROM tasks WHERE state = 'leased' AND deadline_ms <= $1 ORDER BY deadline_ms";
-const HELD: &str = "SELECT runner_uuid, run_id, run_number, job_key, started_ms FROM tasks WHERE state = 'leased'
+const HELD: &str = "SELECT runner_uuid, run_id, run_number, job_key, started_ms, runs.project
+    FROM tasks JOIN runs ON runs.id = tasks.run_id WHERE tasks.state = 'leased'
     ORDER BY runner_uuid, started_ms, run_id, idx";
 const DEPTH: &str =
     "SELECT label_set, COUNT(*) AS depth FROM tasks WHERE state = 'queued' GROUP BY label_set ORDER BY label_set";
@@ -132,6 +133,7 @@ pub async fn held(executor: impl SqliteExecutor<'_>) -> Result<Vec<Held>> {
         run_number: row.get::<i64, _>(2) as u64,
         job_key: row.get(3),
         started_ms: row.get::<Option<i64>, _>(4).unwrap_or(0),
+        project: row.get(5),
     };
     Ok(rows.into_iter().map(held).collect())
 }

@@ -22,6 +22,7 @@ async fn held_tasks_are_listed(store: &dyn RunStore) {
     let held = Held {
         runner_uuid: "r".into(),
         run_id: "a".into(),
+        project: run.project,
         run_number: run.number,
         job_key: "job0".into(),
         started_ms: NOW,
