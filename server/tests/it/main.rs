@@ -2,7 +2,13 @@
 
 mod agent_grpc;
 mod agent_json;
+mod any_call;
 mod app;
+mod auth;
+mod browser;
 #[cfg(target_os = "linux")]
 mod faults;
+mod log_reading;
+mod projects;
+mod protocols;
 mod smoke;
