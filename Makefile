@@ -51,7 +51,8 @@ clippy: web-dist ## Lints of the Rust code
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 test-rust: web-dist ## Unit and integration tests, those of the Windows runner under Wine among them
-	cargo test --workspace --locked
+	# No doc tests: there are none, and rustdoc would read all of the generated code to find that out.
+	cargo test --workspace --locked --lib --bins --tests
 
 test-web: web-modules ## Unit tests of the web pages
 	npm --prefix web run --silent test

@@ -10,7 +10,7 @@ STOP_MAX_SECS=30
 
 if [ -z "${MILLRACE_BIN:-}" ]; then
     # The same build as `make test-rust`: other flags would give other features, and a second build of everything.
-    cargo test --workspace --locked --no-run --quiet
+    cargo test --workspace --locked --lib --bins --tests --no-run --quiet
     MILLRACE_BIN=target/debug/millrace
 fi
 MILLRACE_BIN=$(realpath "$MILLRACE_BIN")
