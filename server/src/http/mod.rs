@@ -17,8 +17,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use connectrpc::{CompressionPolicy, ConnectRpcService, Limits};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::auth::identify;
@@ -51,6 +53,8 @@ pub fn router(app: &Arc<App>, secure: bool) -> Result<Router> {
     for service in &services {
         calls = calls.route_service(&format!("/{service}/{{method}}"), connect.clone());
     }
+    // Scripts and styles shrink to a third; streams and logs, on their own routes, are left alone.
+    let pages = any(move |request: Request| fallback(connect.clone(), request)).layer(CompressionLayer::new());
     let sessions = Sessions { gate: Arc::clone(&app.gate), clock: Arc::clone(&app.clock), secure };
     Ok(Router::new()
         .nest("/api/v1/pipeline", calls.clone().merge(rest::routes(Arc::clone(app))))
@@ -58,7 +62,7 @@ pub fn router(app: &Arc<App>, secure: bool) -> Result<Router> {
         .merge(logs::routes(Arc::clone(app)))
         .merge(session::routes(sessions))
         .merge(health::routes(Arc::clone(app)))
-        .fallback(move |request: Request| fallback(connect.clone(), request))
+        .fallback_service(pages)
         .layer(middleware::from_fn_with_state(Arc::clone(&app.gate), identify))
         .layer(middleware::from_fn_with_state(counting, count))
         .layer(CatchPanicLayer::new())
