@@ -35,6 +35,8 @@ pub struct TaskFolders {
     pub workspace: PathBuf,
     /// Scripts and command files, outside the workspace.
     pub temp: PathBuf,
+    /// RUNNER_TEMP: below the above, for the actions themselves.
+    pub runner_temp: PathBuf,
     name: String,
     in_use: Arc<Mutex<HashSet<String>>>,
 }
@@ -76,9 +78,11 @@ impl DataFolder {
             }
             name
         };
+        let temp = self.root.join(TEMP).join(&name);
         let folders = TaskFolders {
             workspace: self.root.join(WORK).join(&name),
-            temp: self.root.join(TEMP).join(&name),
+            runner_temp: temp.join(TEMP),
+            temp,
             name,
             in_use: Arc::clone(&self.in_use),
         };
@@ -86,6 +90,7 @@ impl DataFolder {
             remove_folder(folder)?;
             std::fs::create_dir_all(folder)?;
         }
+        std::fs::create_dir(&folders.runner_temp)?;
         Ok(folders)
     }
 }

@@ -20,7 +20,8 @@ pub const IDENTITY_FILE: &str = "identity.json";
 pub const REGISTER_GIVE_UP_SECONDS: u64 = 30;
 
 /// What the server knows this runner by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub struct Identity {
     /// The lasting identity.
     pub uuid: String,
@@ -67,44 +68,44 @@ impl Identity {
             _ => Ok(()),
         }
     }
+}
 
-    /// Registers with the registration token and keeps what comes of it. `None`: told to end before it worked.
-    pub async fn register(api: &Api, config: &Config, shutdown: &Shutdown) -> Result<Option<Self>, Error> {
-        let Some(token) = &config.token else {
-            return Err(Error::NotAuthorised(format!(
-                "no identity in {}: a registration token is needed once (--token or MILLRACE_REGISTRATION_TOKEN)",
-                config.data.display()
-            )));
+/// Registers with the registration token and keeps what comes of it. `None`: told to end before it worked.
+pub async fn register(api: &Api, config: &Config, shutdown: &Shutdown) -> Result<Option<Identity>, Error> {
+    let Some(token) = &config.token else {
+        return Err(Error::NotAuthorised(format!(
+            "no identity in {}: a registration token is needed once (--token or MILLRACE_REGISTRATION_TOKEN)",
+            config.data.display()
+        )));
+    };
+    let give_up = Instant::now() + Duration::from_secs(REGISTER_GIVE_UP_SECONDS);
+    let mut backoff = Backoff::default();
+    let runner = loop {
+        let answer = tokio::select! {
+            answer = api.register(config, token) => answer,
+            () = shutdown.drained() => return Ok(None),
         };
-        let give_up = Instant::now() + Duration::from_secs(REGISTER_GIVE_UP_SECONDS);
-        let mut backoff = Backoff::default();
-        let runner = loop {
-            let answer = tokio::select! {
-                answer = api.register(config, token) => answer,
-                () = shutdown.drained() => return Ok(None),
-            };
-            match answer {
-                Ok(runner) => break runner,
-                Err(ApiError::Unavailable(text)) if Instant::now() < give_up => {
-                    tracing::warn!("registering at {}: {text}; trying again", config.server);
-                }
-                Err(ApiError::Unavailable(text)) => return Err(Error::Unreachable(text)),
-                Err(ApiError::Refused(text)) => return Err(Error::Usage(format!("registering: {text}"))),
-                Err(error) => return Err(Error::NotAuthorised(format!("registering: {error}"))),
+        match answer {
+            Ok(runner) => break runner,
+            Err(ApiError::Unavailable(text)) if Instant::now() < give_up => {
+                tracing::warn!("registering at {}: {text}; trying again", config.server);
             }
-            tokio::select! {
-                () = backoff.wait() => {}
-                () = shutdown.drained() => return Ok(None),
-            }
-        };
-        if runner.uuid.is_empty() || runner.token.is_empty() {
-            return Err(Error::Usage(format!("{} answered Register without uuid and token", config.server)));
+            Err(ApiError::Unavailable(text)) => return Err(Error::Unreachable(text)),
+            Err(ApiError::Refused(text)) => return Err(Error::Usage(format!("registering: {text}"))),
+            Err(error) => return Err(Error::NotAuthorised(format!("registering: {error}"))),
         }
-        let identity = Self { uuid: runner.uuid, token: runner.token, server: config.server.clone() };
-        identity.save(&config.data)?;
-        tracing::info!("registered at {} as {} ({})", config.server, config.name, identity.uuid);
-        Ok(Some(identity))
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = shutdown.drained() => return Ok(None),
+        }
+    };
+    if runner.uuid.is_empty() || runner.token.is_empty() {
+        return Err(Error::Usage(format!("{} answered Register without uuid and token", config.server)));
     }
+    let identity = Identity { uuid: runner.uuid, token: runner.token, server: config.server.clone() };
+    identity.save(&config.data)?;
+    tracing::info!("registered at {} as {} ({})", config.server, config.name, identity.uuid);
+    Ok(Some(identity))
 }
 
 #[cfg(test)]

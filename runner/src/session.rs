@@ -11,7 +11,7 @@ use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::error::{Error, Exit};
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::job::JobHost;
 use crate::platform;
 use crate::shutdown::Shutdown;
@@ -33,7 +33,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<Exit, Error> {
             Some(identity) => identity,
             None => {
                 registered_at = Some(Instant::now());
-                match Identity::register(&server, &config, &shutdown).await? {
+                match identity::register(&server, &config, &shutdown).await? {
                     Some(identity) => identity,
                     None => return Ok(Exit::Drained),
                 }

@@ -279,7 +279,7 @@ fn full_environment(job: &Job, environment: &ActionEnvironment, files: &CommandF
         full.set(name, value);
     }
     full.set("GITHUB_WORKSPACE", job.folders.workspace.as_os_str());
-    full.set("RUNNER_TEMP", job.runner_temp().as_os_str());
+    full.set("RUNNER_TEMP", job.folders.runner_temp.as_os_str());
     full.set("RUNNER_OS", crate::machine::runner_os());
     full.set("RUNNER_ARCH", crate::machine::runner_arch());
     full.set("RUNNER_NAME", &job.host.runner_name);

@@ -2,7 +2,6 @@
 //! tasks come from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,10 +89,7 @@ pub async fn run(host: JobHost, task: FetchTaskResponse) -> Option<FetchTaskResp
         Ok(folders) => folders,
         Err(error) => return refuse(host, content, format!("the workspace could not be made: {error}")).await,
     };
-    let mut job = match Job::new(host, content, folders) {
-        Ok(job) => job,
-        Err((host, content, error)) => return refuse(host, content, error).await,
-    };
+    let mut job = Job::new(host, content, folders);
     let mut timers = job.start_timers();
     job.run_actions().await;
     let next = job.finish(&name).await;
@@ -102,11 +98,7 @@ pub async fn run(host: JobHost, task: FetchTaskResponse) -> Option<FetchTaskResp
 }
 
 impl Job {
-    fn new(host: JobHost, content: TaskContent, folders: TaskFolders) -> Result<Self, (JobHost, TaskContent, String)> {
-        let temp = folders.temp.join("temp");
-        if let Err(error) = std::fs::create_dir_all(&temp) {
-            return Err((host, content, format!("{}: {error}", temp.display())));
-        }
+    fn new(host: JobHost, content: TaskContent, folders: TaskFolders) -> Self {
         let stop = StopSwitch::default();
         let masks = Arc::new(Masks::default());
         let refused = masks.add_all(content.masks.iter().map(String::as_str));
@@ -115,8 +107,9 @@ impl Job {
         let mark = format!("{}/{}", host.runner_uuid, uuid::Uuid::new_v4().simple());
         let grace = grace_ms(&content);
         let reporter = Reporter::start(host.api.clone(), address(&content), content.lease_ms, now_ms(), stop.clone());
-        Ok(Self {
-            contexts: JobContexts::new(content.contexts.clone(), &host.runner_name, &folders.workspace, &temp),
+        let contexts = content.contexts.clone();
+        Self {
+            contexts: JobContexts::new(contexts, &host.runner_name, &folders.workspace, &folders.runner_temp),
             host_environment: Environment::of_host(&host.pass_env),
             processes: Processes::new(mark, stop.clone(), grace),
             exported: BTreeMap::new(),
@@ -131,12 +124,7 @@ impl Job {
             masks,
             reporter,
             warnings,
-        })
-    }
-
-    /// RUNNER_TEMP.
-    pub(super) fn runner_temp(&self) -> PathBuf {
-        self.folders.temp.join("temp")
+        }
     }
 
     /// Opens the log of an action.

@@ -127,12 +127,5 @@ fn request(address: &UpdateLogRequest, batch: Batch) -> UpdateLogRequest {
         times.push(row.time_ms);
         rows.push(row.text);
     }
-    UpdateLogRequest {
-        index: batch.index as i64,
-        rows,
-        times,
-        stderr_bits: stderr_bits.into(),
-        no_more: batch.last,
-        ..address.clone()
-    }
+    UpdateLogRequest { index: batch.index as i64, rows, times, stderr_bits, no_more: batch.last, ..address.clone() }
 }

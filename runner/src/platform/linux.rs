@@ -12,12 +12,12 @@ pub const SWEEP_MAX_MS: u64 = 10_000;
 const SWEEP_PAUSE_MS: u64 = 5;
 
 /// What a task's processes are known by.
-#[derive(Default)]
-pub struct Known<'k> {
+#[derive(Clone, Default)]
+pub struct Known {
     /// Their sessions and groups.
     pub groups: Vec<i32>,
     /// Their mark; empty: none.
-    pub mark: &'k str,
+    pub mark: String,
     /// Single ones that were seen to descend from others.
     pub strays: Vec<Stray>,
 }
@@ -31,21 +31,22 @@ pub struct Stray {
 
 /// Kills every process that is known or descends from one that is, until there is none; returns how many are left
 /// after [`SWEEP_MAX_MS`].
-pub fn sweep(mut known: Known<'_>) -> usize {
+pub async fn sweep(mut known: Known) -> usize {
     let until = Instant::now() + Duration::from_millis(SWEEP_MAX_MS);
     loop {
-        let found = kill(&known);
+        let looked = known.clone();
+        let found = tokio::task::spawn_blocking(move || kill(&looked)).await.unwrap_or_default();
         if found.is_empty() || Instant::now() >= until {
             return found.len();
         }
         // Once its parent is dead, nothing else may tell that a process was the task's.
         known.strays.extend(found);
-        std::thread::sleep(Duration::from_millis(SWEEP_PAUSE_MS));
+        tokio::time::sleep(Duration::from_millis(SWEEP_PAUSE_MS)).await;
     }
 }
 
 /// Kills them once; returns whom.
-pub fn kill(known: &Known<'_>) -> Vec<Stray> {
+pub fn kill(known: &Known) -> Vec<Stray> {
     let found = find(known);
     for stray in &found {
         if let Some(pid) = Pid::from_raw(stray.pid) {
@@ -57,14 +58,14 @@ pub fn kill(known: &Known<'_>) -> Vec<Stray> {
 }
 
 /// Every living process that is known or descends from one that is.
-pub fn find(known: &Known<'_>) -> Vec<Stray> {
+pub fn find(known: &Known) -> Vec<Stray> {
     let own = std::process::id().cast_signed();
     let processes = processes();
     let is_known = |process: &Process| {
         known.groups.contains(&process.group)
             || known.groups.contains(&process.session)
             || known.strays.contains(&process.stray)
-            || carries(process.stray.pid, known.mark)
+            || carries(process.stray.pid, &known.mark)
     };
     let others = || processes.iter().filter(|process| process.stray.pid != own);
     let mut found =

@@ -70,7 +70,7 @@ impl Group {
     }
 
     #[cfg(target_os = "linux")]
-    fn known(&self) -> super::linux::Known<'static> {
+    fn known(&self) -> super::linux::Known {
         super::linux::Known { groups: vec![self.id.as_raw_nonzero().get()], ..Default::default() }
     }
 }
@@ -80,8 +80,7 @@ impl Group {
 pub async fn sweep(groups: Vec<Group>, mark: String) -> usize {
     let ids = groups.iter().map(|group| group.id.as_raw_nonzero().get()).collect();
     let strays = groups.into_iter().flat_map(|group| group.strays).collect();
-    let sweep = move || super::linux::sweep(super::linux::Known { groups: ids, mark: &mark, strays });
-    tokio::task::spawn_blocking(sweep).await.unwrap_or_default()
+    super::linux::sweep(super::linux::Known { groups: ids, mark, strays }).await
 }
 
 /// Kills whatever is left of a task; returns how many processes are still there.

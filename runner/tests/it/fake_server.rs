@@ -127,10 +127,10 @@ impl FakeServer {
                 changed.changed().await.expect("the server lives");
             }
         };
-        match tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), found).await {
-            Ok(found) => found,
-            Err(_) => panic!("waited {WAIT_MAX_SECONDS} s in vain for {what}; logs: {:#?}", self.heard().logs),
-        }
+        let waited = tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), found).await;
+        waited.unwrap_or_else(|_| {
+            panic!("waited {WAIT_MAX_SECONDS} s in vain for {what}; logs: {:#?}", self.heard().logs)
+        })
     }
 
     /// The last word on a run.
@@ -312,7 +312,7 @@ impl RunnerService for Service {
         self.0.authorise(&ctx, request.token)?;
         let request = request.to_owned_message();
         let run = request.tx_uuid.clone();
-        let answer = self.0.heard().update(request);
+        let answer = self.0.heard().update(&request);
         self.0.tell();
         answer.map(Response::from).map_err(|text| ConnectError::permission_denied(format!("{run}: {text}")))
     }
@@ -328,7 +328,7 @@ impl RunnerService for Service {
         while self.0.heard().hold_log_calls {
             changed.changed().await.map_err(|_| lost())?;
         }
-        let answer = self.0.heard().store(request);
+        let answer = self.0.heard().store(&request);
         self.0.tell();
         Response::ok(wire::UpdateLogResponse { ack_index: answer?, ..Default::default() })
     }
@@ -347,7 +347,7 @@ impl Heard {
         Some(task)
     }
 
-    fn update(&mut self, request: wire::UpdateTaskRequest) -> Result<wire::UpdateTaskResponse, &'static str> {
+    fn update(&mut self, request: &wire::UpdateTaskRequest) -> Result<wire::UpdateTaskResponse, &'static str> {
         let run = request.tx_uuid.clone();
         if self.taken_away.contains(&run) {
             return Err("the task is another runner's");
@@ -372,7 +372,7 @@ impl Heard {
         })
     }
 
-    fn store(&mut self, request: wire::UpdateLogRequest) -> Result<i64, ConnectError> {
+    fn store(&mut self, request: &wire::UpdateLogRequest) -> Result<i64, ConnectError> {
         self.log_calls += 1;
         if self.refuse_log_calls > 0 {
             self.refuse_log_calls -= 1;

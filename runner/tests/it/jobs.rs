@@ -229,3 +229,21 @@ async fn a_task_that_cannot_be_read_fails() {
     assert!(finished.state == "failure" && finished.message.contains("schema 99"), "{finished:?}");
     fixture.finish().await;
 }
+
+#[test]
+fn the_documented_example_is_a_task() {
+    let page = include_str!("../../../docs/task-content.md");
+    let example = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let task = serde_json::from_str::<millrace_proto::task_content::TaskContent>(example).expect("a task");
+    // Nothing in the example is ignored: it comes out as it went in.
+    let written = serde_json::to_value(&task).expect("JSON");
+    let read = serde_json::from_str::<serde_json::Value>(example).expect("JSON");
+    for (name, value) in read.as_object().expect("an object").iter().filter(|(name, _)| *name != "actions") {
+        assert_eq!(written[name], *value, "{name}");
+    }
+    for (at, action) in read["actions"].as_array().expect("actions").iter().enumerate() {
+        for (name, value) in action.as_object().expect("an object") {
+            assert_eq!(written["actions"][at][name], *value, "action {at}: {name}");
+        }
+    }
+}
