@@ -23,6 +23,8 @@ struct Manifest {
     runs: Vec<String>,
     succeeded: Vec<String>,
     rows: BTreeMap<String, i64>,
+    /// The last request for a task: should its answer be lost, it is made again.
+    asked: String,
     unfinished: Option<Task>,
 }
 
@@ -43,7 +45,9 @@ async fn killed_at(when: u32) {
 
     let trace = scene.folder().join("trace");
     let inject = format!("inject=fsync,fdatasync:signal=KILL:when={when}");
-    let strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", trace.to_str().expect("UTF-8"), "-e", &inject];
+    let strace = "strace -f -qq --seccomp-bpf -e trace=fsync,fdatasync -e";
+    let mut strace: Vec<&str> = strace.split(' ').collect();
+    strace.extend([&inject, "-o", trace.to_str().expect("UTF-8")]);
     let mut manifest = Manifest::default();
     let what = format!("killed at sync {when}");
     // It may be killed before it listens: that is a case, too.
@@ -65,7 +69,8 @@ async fn work(scene: &Scene, agent: &Agent, manifest: &mut Manifest) -> Result<(
         let request =
             millrace_bench::wire::millrace_v1::RunRequest { workflow: workflow.to_owned(), ..Default::default() };
         manifest.runs.push(scene.try_run(request).await?.id);
-        let task = agent.fetch("", 20_000).await?.ok_or_else(|| Status::internal("no task"))?;
+        manifest.asked = format!("request-{}", manifest.runs.len());
+        let task = agent.fetch(&manifest.asked, 20_000).await?.ok_or_else(|| Status::internal("no task"))?;
         manifest.unfinished = Some(task.clone());
         agent.report(&task, "running", "running").await?;
         write_rows(agent, &task, 0, &mut manifest.rows).await?;
@@ -117,9 +122,11 @@ async fn check(scene: &Scene, agent: &Agent, manifest: &Manifest, what: &str) {
         assert_eq!(scene.log(&log).await, wanted, "{what}");
         assert_eq!(scene.finished(&task.tx_uuid).await.state(), State::Success, "{what}");
     }
-    // What was accepted and not taken is taken now.
-    while let Some(task) = agent.fetch("", 1).await.expect("fetches") {
+    // What was given out and never arrived comes to who asks again; what was accepted and not taken is taken now.
+    let mut request = &manifest.asked[..];
+    while let Some(task) = agent.fetch(request, 1).await.expect("fetches") {
         agent.report(&task, "success", "success").await.expect("reports");
+        request = "";
     }
     for id in &manifest.runs {
         assert_eq!(scene.finished(id).await.state(), State::Success, "{what}");

@@ -3,7 +3,7 @@
 use millrace_bench::agent::Task;
 use millrace_bench::wire::millrace_v1::State;
 
-use super::scene::{Scene, assert_counted, signal};
+use super::scene::{Scene, assert_counted, eventually, signal};
 use super::tail::follow;
 use crate::app::within;
 
@@ -24,7 +24,7 @@ async fn the_job_of_a_killed_runner_is_run_by_another() {
     let begun = scene.until(&run.id, "the step has begun", |run| !run.jobs[0].steps[0].log_id.is_empty()).await;
     let old_log = begun.jobs[0].steps[0].log_id.clone();
     let tail = follow(scene.client.clone(), old_log.clone());
-    super::scene::eventually("it printed", async || {
+    eventually("it printed", async || {
         (scene.log(&old_log).await.iter().filter(|row| row.starts_with("line ")).count() == 3).then_some(())
     })
     .await;
@@ -51,6 +51,7 @@ async fn the_job_of_a_killed_runner_is_run_by_another() {
 
     // What the killed one left running is cleaned up by its next start.
     let first = scene.runner("first").await;
+    eventually("it serves again", async || (scene.said().matches("first serves").count() == 2).then_some(())).await;
     scene.finish(server, vec![first, second]).await;
 }
 

@@ -2,7 +2,6 @@
 //! that what is left of them is found. Knows nothing of single tests.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
