@@ -50,8 +50,8 @@ advisories: ## Known vulnerabilities of the dependencies (needs the network)
 clippy: web-dist ## Lints of the Rust code
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# No doc tests: there are none, and rustdoc would read all of the generated code to find that out.
 test-rust: web-dist ## Unit and integration tests, those of the Windows runner under Wine among them
-	# No doc tests: there are none, and rustdoc would read all of the generated code to find that out.
 	cargo test --workspace --locked --lib --bins --tests
 
 test-web: web-modules ## Unit tests of the web pages
