@@ -45,9 +45,6 @@ fn disambiguate_register(file: &PathBuf) -> Result<(), Box<dyn std::error::Error
     if !text.contains(from) {
         return Err("the generated code no longer calls `svc.register`; drop this step".into());
     }
-    fs::write(
-        file,
-        text.replace(from, "RunnerService::register(&*svc, ctx,"),
-    )?;
+    fs::write(file, text.replace(from, "RunnerService::register(&*svc, ctx,"))?;
     Ok(())
 }

@@ -5,17 +5,9 @@ pub mod expression;
 pub mod task_content;
 
 /// The descriptor set of every served .proto file and its imports; server reflection answers from it.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/millrace.fds.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/millrace.fds.bin"));
 
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::pedantic,
-    unused_qualifications,
-    rustdoc::all,
-    non_camel_case_types
-)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications, rustdoc::all, non_camel_case_types)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/_millrace.rs"));
 }

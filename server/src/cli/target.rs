@@ -158,13 +158,15 @@ fn jobs_named<'a>(run: &'a Run, name: &str) -> Vec<&'a Job> {
     jobs
 }
 
-/// By its place from 1, or by its name.
+/// By its place from 1, by its id, or by its name.
 fn step_named<'a>(job: &'a Job, name: &str) -> Option<&'a Step> {
     let by_place = name
         .parse::<u32>()
         .ok()
         .and_then(|place| job.steps.iter().find(|step| step.index.checked_add(1) == Some(place)));
-    by_place.or_else(|| job.steps.iter().find(|step| step.name == name))
+    by_place
+        .or_else(|| job.steps.iter().find(|step| !step.id.is_empty() && step.id == name))
+        .or_else(|| job.steps.iter().find(|step| step.name == name))
 }
 
 fn not_found(run: &Run, rest: &str, job_was_found: Option<(&Job, &str)>) -> CliError {

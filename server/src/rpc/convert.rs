@@ -77,6 +77,7 @@ fn step(run: &Run, job: &Job, index: usize, step: &Step) -> api::Step {
         log_id: if has_log { job.log_id(&run.id, index).unwrap_or_default() } else { String::new() },
         forgiven: step.forgiven,
         summary: step.summary.clone(),
+        id: step.id.clone().unwrap_or_default(),
         ..Default::default()
     }
 }
