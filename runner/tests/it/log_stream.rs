@@ -8,7 +8,7 @@ use crate::fixture::{Fixture, sh, task};
 async fn masks_hold_over_chunks_lines_and_outputs() {
     let fixture = Fixture::start().await;
     let mut job = task([sh("printf 'to'; sleep 0.2; printf 'psec'; sleep 0.2; echo 'ret!'
-        echo LINE-ONE and LINE-TWO; echo LINE-ONE >&2
+        echo LINE-ONE and LINE-TWO; sleep 0.1; echo LINE-ONE >&2; sleep 0.1
         echo ::add-mask::added-later; echo now added-later
         echo secret=topsecret >> $GITHUB_OUTPUT; echo topsecret >> $GITHUB_STEP_SUMMARY; exit 0")]);
     job.masks = vec!["topsecret".to_owned(), "LINE-ONE\nLINE-TWO".to_owned()];
