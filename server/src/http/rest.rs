@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -79,7 +80,10 @@ impl Address {
             }
         });
         found.ok_or_else(|| {
-            Error::NotFound(format!("job at stage {}, row {} of run {}", self.stage_idx, self.step_row_idx, run.id))
+            Error::NotFound(match self.job_key.as_str() {
+                "" => format!("job at stage {}, row {} of run {}", self.stage_idx, self.step_row_idx, run.id),
+                key => format!("job {key} of run {}", run.id),
+            })
         })
     }
 
@@ -98,21 +102,38 @@ impl Address {
     }
 }
 
+/// A request's body, which the layer above limits.
+struct Sent(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
+            if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
+                return Refusal::from(Error::invalid("body", rejection.body_text())).into_response();
+            }
+            let why = Error::Exhausted(format!("body: is larger than {BODY_MAX_BYTES} bytes, the limit of a request"));
+            (StatusCode::PAYLOAD_TOO_LARGE, Refusal::from(why)).into_response()
+        })
+    }
+}
+
 type Answer = Result<Response, Refusal>;
 
-async fn state(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn state(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Read, &body).await?;
     Ok(shown(&run))
 }
 
-async fn action(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn action(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
     let job = convert::job(&run, address.job(&run)?);
     let step = job.steps.get(address.action_idx as usize).ok_or_else(|| address.no_action(job.steps.len()))?;
     Ok(Json(json!({ "action": step, "jobKey": job.key, "jobState": job.state })).into_response())
 }
 
-async fn rows(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn rows(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
     Ok(rows_of(&app, &caller, &address, &run).await?)
 }
@@ -135,57 +156,57 @@ async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) 
         .into_response())
 }
 
-async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
     let id = address.log(&run)?;
     let id = id.ok_or_else(|| Error::Precondition("the action has not begun: it has no log yet".into()))?;
     Ok(logs::download(&app, &caller, &id).await?)
 }
 
-async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     caller.may(Role::Run)?;
     let request: api::RunRequest = parse(&body)?;
     let run = pipeline::start(&app, &caller, request).await?;
     Ok(shown(&run))
 }
 
-async fn validate(Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn validate(Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     caller.may(Role::Read)?;
     let request: api::ValidateRequest = parse(&body)?;
     Ok(Json(pipeline::validate(&request.workflow, &request.file_name)).into_response())
 }
 
-async fn skip(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn skip(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
     let key = address.job(&run)?.key.clone();
     Ok(shown(&app.scheduler.skip(&run.id, &key).await?))
 }
 
-async fn cancel(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn cancel(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
     Ok(shown(&app.scheduler.stop(&run.id, Stop::Cancel).await?))
 }
 
-async fn terminate(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn terminate(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (_, run) = addressed(&app, &caller, Role::Run, &body).await?;
     Ok(shown(&app.scheduler.stop(&run.id, Stop::Terminate).await?))
 }
 
-async fn stage(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+async fn stage(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
     Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await?))
 }
 
 /// The run a body names, if the caller may do this to it.
-async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Bytes) -> Result<(Address, Run), Refusal> {
+async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Sent) -> Result<(Address, Run), Refusal> {
     caller.may(role)?;
     let address: Address = parse(body)?;
     let run = app.visible_run(caller, &address.tx_uuid).await?;
     Ok((address, run))
 }
 
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Error> {
-    serde_json::from_slice(body)
+fn parse<T: DeserializeOwned>(body: &Sent) -> Result<T, Error> {
+    serde_json::from_slice(&body.0)
         .map_err(|error| Error::invalid("body", format!("is not the JSON this route takes: {error}")))
 }
 
