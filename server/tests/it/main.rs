@@ -6,9 +6,14 @@ mod any_call;
 mod app;
 mod auth;
 mod browser;
+mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
+mod http;
 mod log_reading;
 mod projects;
 mod protocols;
+mod rest;
 mod smoke;
+mod tls;
+mod workflows;
