@@ -105,12 +105,13 @@ async fn a_plain_folder_whole_and_into_a_path() {
 async fn the_runners_own_folder_is_not_copied_into_itself() {
     let source = folder();
     std::fs::write(source.path().join("file"), "x").expect("writes");
-    let fixture = Fixture::start_with(|config| config.data = source.path().join("data")).await;
+    let mut fixture = Fixture::start_with(|config| config.data = source.path().join("data")).await;
     let path = source.path().to_string_lossy().into_owned();
     let job = with_source(Source::Directory(path), vec![checkout(&[]), sh("ls -A")]);
     assert_eq!(fixture.run(&job).await.state, "success");
     assert_eq!(fixture.server.texts(&job.tx_uuid, 1), ["file"]);
     fixture.shutdown.drain();
+    fixture.ended().await.expect("ends well");
 }
 
 #[tokio::test(flavor = "multi_thread")]
