@@ -89,6 +89,12 @@ impl Processes {
         let mut deadline = deadline;
         loop {
             tokio::select! {
+                // Killed first: whoever is to be killed is not asked before.
+                biased;
+                () = kill.reached(Stop::Kill), if !killed => {
+                    group.kill();
+                    (stopped, asked, killed) = (true, true, true);
+                }
                 ended = group.wait() => {
                     let ended = ended?;
                     return Ok(match (stopped, timed_out) {
@@ -96,10 +102,6 @@ impl Processes {
                         (false, true) => ProcessEnd::TimedOut,
                         (false, false) => ProcessEnd::Itself(ended),
                     });
-                }
-                () = kill.reached(Stop::Kill), if !killed => {
-                    group.kill();
-                    (stopped, killed) = (true, true);
                 }
                 () = cancel.reached(Stop::Cancel), if !asked => {
                     group.ask_to_end();
