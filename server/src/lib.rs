@@ -7,6 +7,7 @@ pub mod config;
 pub mod dev;
 pub mod http;
 pub mod metrics;
+mod open_files;
 pub mod rpc;
 pub mod serve;
 pub mod telemetry;

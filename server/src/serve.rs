@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::auth::session::{self, Sessions};
 use crate::config::{Config, RawConfig};
 use crate::http::{self, Port, Tls};
+use crate::open_files;
 
 /// How long a preset registration token is good, in milliseconds: until it is preset no more, in effect.
 const PRESET_TOKEN_MS: i64 = 10 * 365 * 24 * 3_600_000;
@@ -69,10 +70,12 @@ pub async fn serve(args: ServeArgs) -> Result<()> {
         None => args.raw,
     };
     let config = raw.resolve(false)?;
+    open_files::raise_limit();
     let server = open(&config).await?;
+    // Before anybody is told that there is a server to stop.
+    let stop = stop_on_signal()?;
     println!("listening on {}", server.url);
     announce_first_start(&server, &config).await?;
-    let stop = stop_on_signal()?;
     server.run(stop).await;
     Ok(())
 }
