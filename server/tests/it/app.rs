@@ -289,10 +289,8 @@ impl Interceptor for Bearer {
 
 /// What a future gives, which must not take forever.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {WAIT_MAX_SECONDS} s for: {what}"),
-    }
+    let waited = tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), future).await;
+    waited.unwrap_or_else(|_| panic!("waited {WAIT_MAX_SECONDS} s for: {what}"))
 }
 
 /// Waits until something is so that nobody tells of.
@@ -319,7 +317,7 @@ fn assert_no_process_in(folder: &Path) {
         let cwd = std::fs::read_link(process.path().join("cwd"));
         if cwd.is_ok_and(|cwd| cwd.starts_with(folder)) {
             let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
-            panic!("left over: process {:?}: {}", process.file_name(), command.replace('\0', " "));
+            panic!("left over: process {}: {}", process.path().display(), command.replace('\0', " "));
         }
     }
 }

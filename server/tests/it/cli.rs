@@ -188,7 +188,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn start(command: &str, data: &Path) -> Self {
+    fn start(command: &str, data: &Path) -> Self {
         let arguments = [command, "--listen", "127.0.0.1:0", "--data", data.to_str().expect("UTF-8")];
         let mut child = millrace(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -214,7 +214,7 @@ async fn a_server_prints_where_it_listens_and_ends_well_at_sigterm() {
     let folder = tempfile::tempdir().expect("a folder");
     for command in ["serve", "dev"] {
         let data: PathBuf = folder.path().join(command);
-        let mut serving = Serving::start(command, &data).await;
+        let mut serving = Serving::start(command, &data);
         let line = serving.line().await;
         let url = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
         assert!(url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"), "{url}");

@@ -10,8 +10,8 @@ use crate::agent_grpc::Agent;
 use crate::app::{TestApp, until, within};
 
 const LIST: &str = "/millrace.v1.PipelineService/ListRuns";
-/// As in the server: how long a client may take to say what it wants.
-const HEADER_READ: Duration = Duration::from_secs(15);
+/// What a client has at least to say what it wants; the server gives it 15 s.
+const HEADER_READ_MIN: Duration = Duration::from_secs(14);
 
 async fn connect(test: &TestApp) -> TcpStream {
     TcpStream::connect(test.address()).await.expect("a connection")
@@ -73,7 +73,7 @@ async fn clients_that_never_finish_are_ended_and_nobody_waits_for_them() {
         // An answer (408) or none, an end or a reset: but over.
         let _ = within(&format!("the end of {said:?}"), stream.read_to_end(&mut rest)).await;
     }
-    assert!(begun.elapsed() >= HEADER_READ - Duration::from_secs(1), "ended too soon: {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= HEADER_READ_MIN, "ended too soon: {:?}", begun.elapsed());
     assert_serves(&test).await;
     test.close().await;
 }

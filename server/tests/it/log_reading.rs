@@ -53,7 +53,7 @@ async fn rest(stream: &mut Streaming<FollowResponse>) -> (Option<u64>, String, u
         match next(stream).await.expect("an end") {
             Event::Data(data) => {
                 assert_eq!(*begun.get_or_insert(data.offset) + text.len() as u64, data.offset, "no hole");
-                assert_eq!(data.line_meta.len(), data.data.iter().filter(|byte| **byte == b'\n').count() * 8);
+                assert_eq!(data.line_meta.len(), data.data.split_inclusive(|byte| *byte == b'\n').count() * 8);
                 text.push_str(std::str::from_utf8(&data.data).expect("text"));
             }
             Event::End(end) => {

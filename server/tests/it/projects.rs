@@ -98,8 +98,8 @@ async fn lists_numbers_and_latest_are_those_of_the_project() {
         let runs = runs.list_runs(request).await.expect("a list").into_inner().runs;
         runs.into_iter().map(|run| run.id).collect::<Vec<_>>()
     };
-    assert_eq!(list(&mut runs, "").await, [ours.id.clone()]);
-    assert_eq!(list(&mut runs, "ours").await, [ours.id.clone()]);
+    assert_eq!(list(&mut runs, "").await, std::slice::from_ref(&ours.id));
+    assert_eq!(list(&mut runs, "ours").await, std::slice::from_ref(&ours.id));
     assert_eq!(list(&mut runs, "theirs").await, [""; 0]);
     for name in ["1", "latest"] {
         let run = runs.get_run(api::GetRunRequest { run_id: name.into() }).await.expect(name).into_inner().run;
@@ -129,9 +129,9 @@ async fn what_runners_do_for_others_is_not_shown() {
         assert_eq!(runners[0].state, 2, "active, for whomever");
         runners[0].tasks.iter().map(|task| task.run_id.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(tasks(test.admin.as_deref()).await, [theirs.id.clone()]);
+    assert_eq!(tasks(test.admin.as_deref()).await, std::slice::from_ref(&theirs.id));
     let token = test.token_for(Role::Read, "theirs").await;
-    assert_eq!(tasks(Some(&token)).await, [theirs.id.clone()]);
+    assert_eq!(tasks(Some(&token)).await, std::slice::from_ref(&theirs.id));
     let token = test.token_for(Role::Read, "ours").await;
     assert_eq!(tasks(Some(&token)).await, [""; 0]);
     test.close().await;

@@ -48,6 +48,8 @@ async fn health_is_known_for_each_service_and_ends_with_the_server() {
 /// A reflection client of one version: lists the services, then asks for the files that define each.
 macro_rules! reflected {
     ($test:expr, $version:ident) => {{
+        use pb::server_reflection_request::MessageRequest;
+        use pb::server_reflection_response::MessageResponse;
         use tonic_reflection::pb::$version as pb;
         let mut client = pb::server_reflection_client::ServerReflectionClient::new($test.wire());
         let mut found = BTreeMap::new();
@@ -57,8 +59,6 @@ macro_rules! reflected {
             let answer = within("reflection", answers.into_inner().message()).await.expect("an answer").expect("one");
             answer.message_response.expect("something")
         };
-        use pb::server_reflection_request::MessageRequest;
-        use pb::server_reflection_response::MessageResponse;
         let MessageResponse::ListServicesResponse(list) =
             ask(&mut client, MessageRequest::ListServices(String::new())).await
         else {

@@ -8,8 +8,10 @@ use tonic::Code;
 
 use crate::app::TestApp;
 
-/// A file, the place of its first error, and what the message must have in it.
-fn bad_files() -> Vec<(&'static str, String, (u32, u32), &'static [&'static str])> {
+/// What is wrong, a file, the line and column of its first error, and what the message must have in it.
+type Bad = (&'static str, String, (u32, u32), &'static [&'static str]);
+
+fn bad_files() -> Vec<Bad> {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
