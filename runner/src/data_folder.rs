@@ -24,7 +24,7 @@ const TEMP: &str = "temp";
 #[derive(Clone)]
 pub struct DataFolder {
     root: PathBuf,
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
     // Held for single set operations only.
     in_use: Arc<Mutex<HashSet<String>>>,
 }
@@ -59,7 +59,7 @@ impl DataFolder {
             remove_folder(&folder).map_err(named("removing", &folder))?;
             std::fs::create_dir_all(&folder).map_err(named("making", &folder))?;
         }
-        Ok(Self { root, _lock: Arc::new(lock), in_use: Arc::default() })
+        Ok(Self { root, _lock: Arc::new(Lock(lock)), in_use: Arc::default() })
     }
 
     /// The folder itself.
@@ -117,6 +117,15 @@ impl TaskFolders {
 impl Drop for TaskFolders {
     fn drop(&mut self) {
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started holds a copy of the file for a moment.
+        let _unlocked = self.0.unlock();
     }
 }
 
