@@ -27,6 +27,9 @@ pub struct DevArgs {
     /// How many jobs the built-in runner takes at once; 0: no built-in runner [default: one for each processor]
     #[arg(long, env = "MILLRACE_SLOTS", value_name = "N")]
     slots: Option<u32>,
+    /// Labels of the built-in runner beyond the machine's own
+    #[arg(long, env = "MILLRACE_LABELS", value_delimiter = ',', value_name = "A,B")]
+    labels: Vec<String>,
     /// A reusable registration token for more runners
     #[arg(long, env = "MILLRACE_REGISTRATION_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     registration_token: Option<String>,
@@ -55,6 +58,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         let mut config = RunnerConfig::new(url.clone(), args.data.join(RUNNER_FOLDER));
         config.token = Some(token);
         config.slots = slots;
+        config.labels = args.labels;
         config.name = "built-in".into();
         Some(config)
     };

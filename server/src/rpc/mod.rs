@@ -7,6 +7,7 @@ mod log;
 pub mod pipeline;
 mod runner;
 pub mod status;
+pub mod waiting;
 mod watch;
 
 use std::sync::Arc;

@@ -14,8 +14,8 @@ use millrace_proto::task_content::Source;
 
 use super::convert;
 use super::status::status;
-use super::until_stopping;
 use super::watch::{watch_run, watch_runs};
+use super::{until_stopping, waiting};
 use crate::app::App;
 use crate::auth::{self, Caller, Role};
 
@@ -67,7 +67,8 @@ impl api::PipelineService for PipelineDoor {
         request: ServiceRequest<'_, api::GetRunRequest>,
     ) -> ServiceResult<api::GetRunResponse> {
         let caller = auth::require(&ctx, Role::Read)?;
-        let run = self.visible(&caller, request.run_id).await?;
+        let mut run = self.visible(&caller, request.run_id).await?;
+        waiting::explain(&self.app, &mut run).await.map_err(status)?;
         Response::ok(api::GetRunResponse { run: convert::run(&run).into(), ..Default::default() })
     }
 

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::convert;
 use super::status::status;
+use super::waiting;
 use crate::app::App;
 use crate::auth::Caller;
 
@@ -38,8 +39,11 @@ pub fn watch_run(
             None => next_revision(&app, &id, seen, &mut changes).await,
         };
         let (message, over) = match run {
-            Ok(Some(run)) => {
+            Ok(Some(mut run)) => {
                 seen = run.revision;
+                if let Err(error) = waiting::explain(&app, &mut run).await {
+                    return Some((Err(status(error)), (app, id, seen, changes, None, true)));
+                }
                 let message = api::WatchRunResponse { run: convert::run(&run).into(), ..Default::default() };
                 (Ok(message), run.state.is_final())
             }
