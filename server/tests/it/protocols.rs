@@ -169,6 +169,48 @@ async fn grpc_web_unary_and_streaming() {
     test.close().await;
 }
 
+/// Connect's streaming as a browser sends it: each message in an envelope of flags and length.
+#[tokio::test]
+async fn connect_streams_are_envelopes_of_json_with_an_end() {
+    let test = TestApp::open().await;
+    let run = test.run(ONE_JOB).await;
+    test.pipelines()
+        .terminate_run(millrace_bench::wire::millrace_v1::TerminateRunRequest { run_id: run.id.clone() })
+        .await
+        .expect("terminated");
+    let watch = async |id: &str| {
+        let message = json!({ "runId": id }).to_string();
+        let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+        let body = [&[0][..], &length, message.as_bytes()].concat();
+        let url = format!("{}/millrace.v1.PipelineService/WatchRun", test.url);
+        let client = reqwest::Client::builder().http1_only().build().expect("a client");
+        let request = client.post(url).header("content-type", "application/connect+json").body(body);
+        let answer = within("the stream", request.send()).await.expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"application/connect+json".parse().unwrap())
+        );
+        let body = within("the end", answer.bytes()).await.expect("a body");
+        let (mut rest, mut messages) = (&body[..], Vec::new());
+        while let [flags, a, b, c, d, more @ ..] = rest {
+            let (message, next) = more.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+            messages.push((*flags, serde_json::from_slice::<Value>(message).expect("JSON")));
+            rest = next;
+        }
+        messages
+    };
+    let messages = watch(&run.id).await;
+    assert_eq!((messages[0].0, &messages[0].1["run"]["state"]), (0, &json!("STATE_CANCELLED")), "{messages:?}");
+    assert_eq!(messages.last(), Some(&(2, json!({}))), "a clean end");
+    let refused = watch("none").await;
+    assert_eq!(
+        (refused.len(), refused[0].0, &refused[0].1["error"]["code"]),
+        (1, 2, &json!("not_found")),
+        "{refused:?}"
+    );
+    test.close().await;
+}
+
 /// The codes of a call that is not there, in each protocol: HTTP status and the protocol's own.
 #[tokio::test]
 async fn what_is_not_served_is_unimplemented_in_each_protocol() {
