@@ -1,7 +1,5 @@
 //! Every connection of a runner and of a reader is cut after a short while, wherever it is: the log is whole.
 
-use std::time::Duration;
-
 use millrace_bench::client::Client;
 use millrace_bench::wire::millrace_v1::State;
 
@@ -26,7 +24,7 @@ async fn with_all_connections_cut_again_and_again_no_line_is_lost_or_doubled() {
     let run = scene.finished(&run.id).await;
     assert_eq!((run.state(), run.jobs[0].executions), (State::Success, 1), "{run:#?}");
     assert_counted("the log", &scene.log(&log_id).await, LINES);
-    let seen = tokio::time::timeout(Duration::from_secs(60), tail).await.expect("the tail ends").expect("the tail");
+    let seen = within("the tail's end", tail).await.expect("the tail");
     assert_counted("the tail", &seen.lines, LINES);
     assert!(proxy.cuts() > 10 && seen.breaks > 5, "only {} cuts, {} of the tail", proxy.cuts(), seen.breaks);
     // The runner asks once more when it is told to stop; it may need some tries.

@@ -280,10 +280,8 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
         }
     };
-    match tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), found).await {
-        Ok(found) => found,
-        Err(_) => panic!("waited {WAIT_MAX_SECONDS} s until {what}"),
-    }
+    let found = tokio::time::timeout(Duration::from_secs(WAIT_MAX_SECONDS), found).await;
+    found.unwrap_or_else(|_| panic!("waited {WAIT_MAX_SECONDS} s until {what}"))
 }
 
 /// A workflow of one job that prints `line 1` to `line N`, some each time, with a pause after it.

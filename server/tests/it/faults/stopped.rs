@@ -46,7 +46,7 @@ fn sleeps(pid: u32) -> bool {
 }
 
 /// Server and runner, and nothing else.
-async fn assert_jobs_gone(scene: &Scene, server: &ServerProgram, runner: &tokio::process::Child) {
+fn assert_jobs_gone(scene: &Scene, server: &ServerProgram, runner: &tokio::process::Child) {
     let mut wanted = vec![server.pid().expect("it runs"), runner.id().expect("it runs")];
     wanted.sort_unstable();
     let mut there = scene.processes();
@@ -63,7 +63,7 @@ async fn terminate_kills_the_whole_tree_at_once() {
     scene.client.pipelines().terminate_run(TerminateRunRequest { run_id: run.id.clone() }).await.expect("terminates");
     let run = scene.finished(&run.id).await;
     assert_eq!(run.state(), State::Cancelled, "{run:#?}");
-    assert_jobs_gone(&scene, &server, &runner).await;
+    assert_jobs_gone(&scene, &server, &runner);
     scene.finish(server, vec![runner]).await;
 }
 
@@ -76,7 +76,7 @@ async fn a_job_that_ignores_a_cancellation_is_killed_after_its_grace() {
     scene.client.pipelines().cancel_run(CancelRunRequest { run_id: run.id.clone() }).await.expect("cancels");
     let run = scene.finished(&run.id).await;
     assert_eq!(run.state(), State::Cancelled, "{run:#?}");
-    assert_jobs_gone(&scene, &server, &runner).await;
+    assert_jobs_gone(&scene, &server, &runner);
     scene.finish(server, vec![runner]).await;
 }
 
