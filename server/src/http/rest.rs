@@ -11,7 +11,7 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use millrace_engine::error::Error;
 use millrace_engine::logs::LogId;
-use millrace_engine::scheduler::{Job, Run, Stop};
+use millrace_engine::scheduler::{Job, Run, State as JobState, Stop};
 use millrace_proto::millrace::v1 as api;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -55,8 +55,9 @@ struct Address {
     /// The run's id or number.
     #[serde(alias = "run_id", alias = "txUuid", alias = "runId")]
     tx_uuid: String,
+    /// 0 when it is not said.
     #[serde(alias = "stageIdx")]
-    stage_idx: u32,
+    stage_idx: Option<u32>,
     #[serde(alias = "stepRowIdx")]
     step_row_idx: u32,
     #[serde(alias = "stepIdx")]
@@ -74,14 +75,16 @@ impl Address {
     fn job<'a>(&self, run: &'a Run) -> Result<&'a Job, Error> {
         let found = run.jobs.iter().find(|job| {
             if self.job_key.is_empty() {
-                job.stage == self.stage_idx && job.row == self.step_row_idx && self.step_idx == 0
+                job.stage == self.stage_idx.unwrap_or(0) && job.row == self.step_row_idx && self.step_idx == 0
             } else {
                 job.key == self.job_key
             }
         });
         found.ok_or_else(|| {
             Error::NotFound(match self.job_key.as_str() {
-                "" => format!("job at stage {}, row {} of run {}", self.stage_idx, self.step_row_idx, run.id),
+                "" => {
+                    format!("job at stage {}, row {} of run {}", self.stage_idx.unwrap_or(0), self.step_row_idx, run.id)
+                }
                 key => format!("job {key} of run {}", run.id),
             })
         })
@@ -157,7 +160,7 @@ async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) 
 }
 
 async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
-    let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
+    let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
     let id = address.log(&run)?;
     let id = id.ok_or_else(|| Error::Precondition("the action has not begun: it has no log yet".into()))?;
     Ok(logs::download(&app, &caller, &id).await?)
@@ -171,7 +174,7 @@ async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller
 }
 
 async fn validate(Extension(caller): Extension<Caller>, body: Sent) -> Answer {
-    caller.may(Role::Read)?;
+    caller.may(Role::Run)?;
     let request: api::ValidateRequest = parse(&body)?;
     Ok(Json(pipeline::validate(&request.workflow, &request.file_name)).into_response())
 }
@@ -193,8 +196,19 @@ async fn terminate(State(app): State<Arc<App>>, Extension(caller): Extension<Cal
 }
 
 async fn stage(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
-    let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
-    Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await?))
+    let (address, mut run) = addressed(&app, &caller, Role::Run, &body).await?;
+    let Some(stage) = address.stage_idx.filter(|_| address.job_key.is_empty()) else {
+        return Ok(shown(&app.scheduler.approve(&run.id, &address.job_key).await?));
+    };
+    let held = run.jobs.iter().filter(|job| job.stage == stage && job.state == JobState::Held);
+    let keys: Vec<String> = held.map(|job| job.key.clone()).collect();
+    if keys.is_empty() {
+        return Err(Error::Precondition(format!("stage_idx: no job of stage {stage} is held")).into());
+    }
+    for key in &keys {
+        run = app.scheduler.approve(&run.id, key).await?;
+    }
+    Ok(shown(&run))
 }
 
 /// The run a body names, if the caller may do this to it.

@@ -82,7 +82,9 @@ impl AgentService {
         }
         self.app.runners.seen(&runner.uuid).await?;
         if runner.draining || request.draining {
-            return Ok(nothing("the runner is draining"));
+            // Nothing new; but a task that was given under this id and whose answer was lost is given again.
+            let again = self.app.scheduler.fetch(runner, &[], &request.request_id, 0).await?;
+            return Ok(again.map_or_else(|| nothing("the runner is draining"), answer));
         }
         let labels = if request.labels.is_empty() { &runner.labels } else { &request.labels };
         let wait_ms = if request.wait_ms == 0 { i64::MAX } else { i64::from(request.wait_ms) };
@@ -178,6 +180,8 @@ impl wire::RunnerService for AgentService {
         }
         let do_next = request.do_next;
         let tx_uuid = request.tx_uuid.clone();
+        // An update that is sent again because its answer was lost gets the same next task.
+        let next_id = format!("after {tx_uuid}.{}.{}.{}", request.stage_idx, request.step_row_idx, request.epoch);
         let report = report(request, runner.as_ref()).map_err(status)?;
         if let Some(runner) = &runner {
             self.app.runners.seen(&runner.uuid).await.map_err(status)?;
@@ -188,7 +192,7 @@ impl wire::RunnerService for AgentService {
         }
         let next = match &runner {
             Some(runner) if do_next && !runner.ephemeral => {
-                let at_once = wire::FetchTaskRequest { wait_ms: 1, ..Default::default() };
+                let at_once = wire::FetchTaskRequest { wait_ms: 1, request_id: next_id, ..Default::default() };
                 Some(self.fetch(runner, &at_once).await.map_err(status)?)
             }
             _ => None,

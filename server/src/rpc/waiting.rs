@@ -47,8 +47,9 @@ mod tests {
     fn only_what_nobody_serves_is_explained() {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         let runner = Runner { name: "one".into(), labels: words(&["linux", "x64"]), ..Default::default() };
-        assert_eq!(unserved(&words(&["Linux"]), &[runner.clone()]), None);
-        let message = unserved(&words(&["ubuntu-latest"]), &[runner]).unwrap_or_default();
+        let online = [runner];
+        assert_eq!(unserved(&words(&["Linux"]), &online), None);
+        let message = unserved(&words(&["ubuntu-latest"]), &online).unwrap_or_default();
         assert_eq!(
             message,
             "waits for a runner with the labels ubuntu-latest: none of the 1 online has them all (one has linux, x64)"
