@@ -53,9 +53,12 @@ pub struct Arguments {
     /// How many runners wait in `idle-runners`
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     runners: usize,
-    /// How long each throughput and each idle measurement lasts
+    /// How long `log-ingest` lasts
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     seconds: u64,
+    /// How long each part of `idle-runners` lasts
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    idle_seconds: u64,
 }
 
 /// A measurement.
@@ -86,6 +89,7 @@ async fn main() -> ExitCode {
 
 async fn measure_all(arguments: &Arguments) -> Result<()> {
     let all = What::value_variants();
+    raise_open_files();
     let asked = if arguments.what.is_empty() { all } else { &arguments.what };
     report::machine(arguments.json);
     // Every report is to be read beside what the machine could do at that time.
@@ -95,6 +99,18 @@ async fn measure_all(arguments: &Arguments) -> Result<()> {
     }
     Ok(())
 }
+
+/// Each waiting runner is a connection, and 1 024 open files is what most shells give.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where that can't be, the connections that fail say so.
+    let _refused = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+#[cfg(not(unix))]
+fn raise_open_files() {}
 
 async fn measured(arguments: &Arguments, what: What) -> Result<()> {
     let mut target = Target::open(arguments).await?;
@@ -110,6 +126,8 @@ async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Resu
         What::Dispatch => measure::dispatch::dispatch(target, arguments.runs).await,
         What::LogIngest => measure::log_ingest::log_ingest(target, arguments.seconds).await,
         What::LogLatency => measure::log_latency::log_latency(target).await,
-        What::IdleRunners => measure::idle_runners::idle_runners(target, arguments.runners, arguments.seconds).await,
+        What::IdleRunners => {
+            measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await
+        }
     }
 }

@@ -20,7 +20,10 @@ const EACH: Duration = Duration::from_secs(2);
 /// Calls at once where it is not one.
 const CALLS_AT_ONCE: usize = 32;
 /// How much is written before each sync.
-const SYNC_BYTES: usize = 4096;
+const SYNC_SMALL_BYTES: usize = 4096;
+const SYNC_LARGE_BYTES: usize = 1 << 20;
+/// The file that is written.
+const SYNC_FILE_BYTES: usize = 64 << 20;
 
 /// Measures empty calls, syncs and SHA-256.
 pub async fn calibrate(target: &mut Target) -> Result<Report> {
@@ -37,8 +40,10 @@ pub async fn calibrate(target: &mut Target) -> Result<Report> {
         "calls/s",
     );
     let folder = target.folder.path().to_owned();
-    let synced = tokio::task::spawn_blocking(move || syncs(&folder)).await??;
-    report.figure(format!("fdatasync of {SYNC_BYTES} bytes"), synced, "syncs/s");
+    let (small, large) = tokio::task::spawn_blocking(move || syncs(&folder)).await??;
+    report.figure(format!("write and fdatasync of {SYNC_SMALL_BYTES} bytes"), small, "syncs/s");
+    let megabytes = large * SYNC_LARGE_BYTES as f64 / 1e6;
+    report.figure(format!("write and fdatasync of {} KiB", SYNC_LARGE_BYTES / 1024), megabytes, "MB/s");
     report.figure("SHA-256, one core", tokio::task::spawn_blocking(sha256).await?, "MB/s");
     Ok(report)
 }
@@ -55,22 +60,32 @@ async fn pings(client: &Client) -> Result<(f64, Samples)> {
     Ok((samples.len() as f64 / began.elapsed().as_secs_f64(), samples))
 }
 
-fn syncs(folder: &Path) -> Result<f64> {
+/// How many small and how many large writes are made durable in a second.
+fn syncs(folder: &Path) -> Result<(f64, f64)> {
     let path = folder.join("sync");
     let mut file = File::create(&path)?;
-    let block = [7_u8; SYNC_BYTES];
-    file.write_all(&block)?;
+    file.write_all(&vec![7; SYNC_FILE_BYTES])?;
     file.sync_all()?;
-    let (began, mut count) = (Instant::now(), 0_u32);
+    let rates = (sync_rate(&mut file, SYNC_SMALL_BYTES)?, sync_rate(&mut file, SYNC_LARGE_BYTES)?);
+    std::fs::remove_file(path)?;
+    Ok(rates)
+}
+
+/// Over and over the same file, whose space is there: as a journal does.
+fn sync_rate(file: &mut File, bytes: usize) -> Result<f64> {
+    let block = vec![9_u8; bytes];
+    let (began, mut count, mut at) = (Instant::now(), 0_u32, 0);
     while began.elapsed() < EACH {
-        file.seek(SeekFrom::Start(0))?;
+        if at + bytes > SYNC_FILE_BYTES {
+            at = 0;
+        }
+        file.seek(SeekFrom::Start(at as u64))?;
         file.write_all(&block)?;
         file.sync_data()?;
         count += 1;
+        at += bytes;
     }
-    let rate = f64::from(count) / began.elapsed().as_secs_f64();
-    std::fs::remove_file(path)?;
-    Ok(rate)
+    Ok(f64::from(count) / began.elapsed().as_secs_f64())
 }
 
 fn sha256() -> f64 {

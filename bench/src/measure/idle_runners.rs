@@ -24,6 +24,8 @@ const RUNNERS_A_CONNECTION: usize = 250;
 const RUNS: usize = 50;
 /// How long the server is given to settle before it is measured.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How long the server holds a FetchTask at most, in milliseconds.
+const HOLD_MAX_MS: u32 = 50_000;
 /// The label of those who wait.
 const LABEL: &str = "bench-idle";
 
@@ -77,15 +79,22 @@ fn by_http2(target: &Target, agents: &[Agent]) -> Result<JoinSet<Result<()>>> {
         for agent in group {
             let agent = Agent { client: client.clone(), ..agent.clone() };
             waiting.spawn(async move {
+                let mut hold_ms = first_hold_ms();
                 loop {
-                    if agent.fetch("", 0).await?.is_some() {
+                    if agent.fetch("", hold_ms).await?.is_some() {
                         bail!("there was a task for an idle runner");
                     }
+                    hold_ms = HOLD_MAX_MS;
                 }
             });
         }
     }
     Ok(waiting)
+}
+
+/// Runners come at any time: their polls do not end together.
+fn first_hold_ms() -> u32 {
+    rand::random_range(1..=HOLD_MAX_MS)
 }
 
 /// Polls over a connection each.
@@ -100,13 +109,15 @@ fn by_http1(target: &Target, agents: &[Agent]) -> JoinSet<Result<()>> {
 
 async fn poll_http1(address: String, token: String) -> Result<()> {
     let mut stream = BufReader::new(TcpStream::connect(&address).await?);
-    let body = format!("{{\"token\":\"{token}\"}}");
-    let request = format!(
-        "POST /pkg.proto.runner.v1.RunnerService/FetchTask HTTP/1.1\r\nhost: {address}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let mut hold_ms = first_hold_ms();
     loop {
+        let body = format!("{{\"token\":\"{token}\",\"waitMs\":{hold_ms}}}");
+        let request = format!(
+            "POST /pkg.proto.runner.v1.RunnerService/FetchTask HTTP/1.1\r\nhost: {address}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        hold_ms = HOLD_MAX_MS;
         stream.write_all(request.as_bytes()).await?;
         let mut length = 0;
         let mut line = String::new();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use millrace_bench::agent::{Agent, Task};
+use millrace_bench::wire::millrace_v1::GetLogRequest;
 
 use super::start_run;
 use crate::report::Report;
@@ -38,12 +39,15 @@ pub async fn log_ingest(target: &mut Target, seconds: u64) -> Result<Report> {
     let until = Instant::now() + Duration::from_secs(seconds);
     let before = target.pid.and_then(super::idle_runners::cpu_seconds);
     let began = Instant::now();
+    let io = target.pid.and_then(written_bytes);
     let written = try_join_all(agents.into_iter().map(|agent| tokio::spawn(write(agent, until)))).await?;
     let took = began.elapsed().as_secs_f64();
     let after = target.pid.and_then(super::idle_runners::cpu_seconds);
+    let io = io.zip(target.pid.and_then(written_bytes));
     let (mut rows, mut acknowledged) = (0_u64, Samples::default());
     for step in written {
-        let (step_rows, samples) = step?;
+        let (log, step_rows, samples) = step?;
+        check(target, &log, step_rows).await?;
         rows += step_rows;
         acknowledged.extend(samples);
     }
@@ -58,11 +62,31 @@ pub async fn log_ingest(target: &mut Target, seconds: u64) -> Result<Report> {
     if let Some((before, after)) = before.zip(after) {
         report.figure("server's CPU for a GB of rows", (after - before) / (megabytes / 1e3), "s");
     }
+    if let Some((before, after)) = io {
+        report.figure("server's writes for a byte of rows", (after - before) / (megabytes * 1e6), "bytes");
+    }
     Ok(report)
 }
 
+/// What was acknowledged is in the log.
+async fn check(target: &Target, log_id: &str, rows: u64) -> Result<()> {
+    let request = GetLogRequest { log_id: log_id.to_owned() };
+    let log = target.client.logs().get_log(request).await?.into_inner().log.context("no log in the answer")?;
+    let bytes = rows * (ROW_BYTES as u64 + 1);
+    if (log.lines, log.size_bytes, log.complete) != (rows, bytes, true) {
+        bail!("log {log_id} has {} lines and {} bytes, of {rows} and {bytes}", log.lines, log.size_bytes);
+    }
+    Ok(())
+}
+
+/// What a process has given to its disks so far, in bytes.
+fn written_bytes(pid: u32) -> Option<f64> {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+}
+
 /// Takes a task and writes its log until the time is over.
-async fn write(agent: Agent, until: Instant) -> Result<(u64, Samples)> {
+async fn write(agent: Agent, until: Instant) -> Result<(String, u64, Samples)> {
     let task = agent.fetch("", WAIT_MS).await?.context("no task came")?;
     agent.report(&task, "running", "running").await?;
     let rows: Vec<String> =
@@ -79,7 +103,7 @@ async fn write(agent: Agent, until: Instant) -> Result<(u64, Samples)> {
         }
     }
     end(&agent, &task, index).await?;
-    Ok((index as u64, samples))
+    Ok((task.log_id(0), index as u64, samples))
 }
 
 async fn end(agent: &Agent, task: &Task, index: i64) -> Result<()> {
