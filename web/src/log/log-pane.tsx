@@ -10,7 +10,8 @@ import { Menu } from "@/ui/menu";
 import { useShortcut } from "@/ui/shortcuts";
 import { formatLines, parseLines, type Lines } from "./range";
 import type { TimeMode } from "./row-dom";
-import { LogView, type ViewStatus } from "./view";
+import { LogView } from "./view";
+import type { ViewStatus } from "./view-host";
 
 export interface LogPaneProps {
   logId: string;

@@ -1,13 +1,14 @@
 // The log on the screen: which rows are in the DOM, where they stand, following, folding, selecting. Draws at most once
 // an animation frame. Knows the DOM and the worker's messages; no React, no transport.
 import type { LineRange } from "./blocks";
-import type { Connection, Mark } from "./follow";
+import type { Mark } from "./follow";
 import { Folds } from "./folds";
 import type { FromWorker, Opening, ToWorker, Update } from "./protocol";
 import { clickLines, type Lines } from "./range";
 import { KIND_ERROR, KIND_GROUP, KIND_WARNING, rowText, type Row } from "./row";
 import { goneRow, pendingRow, rowElement, type TimeMode } from "./row-dom";
 import { ScrollMap } from "./scroll";
+import type { LogViewHost, OpenLog, ViewStatus } from "./view-host";
 
 export const ROW_PX = 20;
 const PAD_PX = 24;
@@ -16,38 +17,6 @@ const OVERSCAN_ROWS = 24;
 const VISIBLE_MAX_ROWS = 150;
 const PREFETCH_ROWS = 100;
 const SETTLE_MS = 160;
-
-/** What the toolbar shows. */
-export interface ViewStatus {
-  lines: number;
-  sizeBytes: number;
-  complete: boolean;
-  known: boolean;
-  connection: Connection;
-  message: string;
-  following: boolean;
-  newLines: number;
-  errors: number;
-  warnings: number;
-  groups: number;
-  marksTruncated: boolean;
-}
-
-export interface LogViewHost {
-  /** The part of the worker that is used: a test passes its own. */
-  worker: { postMessage(message: ToWorker): void; onmessage: ((event: MessageEvent<FromWorker>) => void) | null };
-  onStatus(status: ViewStatus): void;
-  onLines(lines: Lines | undefined): void;
-  onUnauthenticated(): void;
-}
-
-export interface OpenLog {
-  logId: string;
-  live: boolean;
-  opening: Opening;
-  /** What relative times count from; 0: the first line's time. */
-  origin: number;
-}
 
 let sessions = 0;
 

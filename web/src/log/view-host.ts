@@ -1,0 +1,36 @@
+// What the log view and the page around it say to each other. Types only.
+import type { Connection } from "./follow";
+import type { FromWorker, Opening, ToWorker } from "./protocol";
+import type { Lines } from "./range";
+
+/** What the toolbar shows. */
+export interface ViewStatus {
+  lines: number;
+  sizeBytes: number;
+  complete: boolean;
+  known: boolean;
+  connection: Connection;
+  message: string;
+  following: boolean;
+  newLines: number;
+  errors: number;
+  warnings: number;
+  groups: number;
+  marksTruncated: boolean;
+}
+
+export interface LogViewHost {
+  /** The part of the worker that is used: a test passes its own. */
+  worker: { postMessage(message: ToWorker): void; onmessage: ((event: MessageEvent<FromWorker>) => void) | null };
+  onStatus(status: ViewStatus): void;
+  onLines(lines: Lines | undefined): void;
+  onUnauthenticated(): void;
+}
+
+export interface OpenLog {
+  logId: string;
+  live: boolean;
+  opening: Opening;
+  /** What relative times count from; 0: the first line's time. */
+  origin: number;
+}
