@@ -37,6 +37,7 @@ export class LogView {
   private lines: Lines | undefined;
   private time: TimeMode = "off";
   private origin = 0;
+  private shape = { visible: 0, height: 0 };
   private frame = 0;
   private settleTimer = 0;
   private lastView = "";
@@ -219,10 +220,15 @@ export class LogView {
   }
 
   private resizeMap(): void {
-    const scrollTop = this.map.resize(this.folds.visible, this.el.clientHeight);
-    const height = `${this.map.spacerPx}px`;
-    if (this.spacer.style.height !== height) this.spacer.style.height = height;
-    this.setScroll(scrollTop);
+    const visible = this.folds.visible;
+    const height = this.el.clientHeight;
+    // The pane of a finished log may shrink after it opened (the graph above it comes later): the end stays in sight.
+    const keepEnd = this.map.atEnd && visible === this.shape.visible && height !== this.shape.height;
+    this.shape = { visible, height };
+    const scrollTop = this.map.resize(visible, height);
+    const spacer = `${this.map.spacerPx}px`;
+    if (this.spacer.style.height !== spacer) this.spacer.style.height = spacer;
+    this.setScroll(keepEnd ? this.map.moveTo(this.map.maxTop) : scrollTop);
   }
 
   private setScroll(scrollTop: number): void {
