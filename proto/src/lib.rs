@@ -1,7 +1,9 @@
 //! The wire of Millrace: generated messages and service traits, and the names that server and runner must parse
 //! alike. Knows nothing of HTTP routes, stores or processes.
 
+pub mod digest;
 pub mod expression;
+pub mod instance_name;
 pub mod task_content;
 
 /// The descriptor set of every served .proto file and its imports; server reflection answers from it.
