@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod blobs;
 pub mod clock;
 pub mod error;
 pub mod logs;
