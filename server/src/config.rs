@@ -1,12 +1,16 @@
 //! Configuration: read whole and resolved before a port opens. A flag wins over its variable, that over the file, that
 //! over the default.
 
+mod cache;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use millrace_engine::scheduler::LEASE_MS;
 use serde::Deserialize;
+
+pub use cache::{CacheConfig, RawCacheConfig};
 
 /// Where a server listens when nothing is said.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -41,6 +45,9 @@ pub struct RawConfig {
     /// How long a runner may be silent before its job is given to another, 2 to 600 [default: 45]
     #[arg(long, env = "MILLRACE_LEASE_SECONDS", value_name = "SECONDS")]
     pub lease_seconds: Option<u32>,
+    /// The remote cache.
+    #[command(flatten)]
+    pub cache: RawCacheConfig,
 }
 
 /// A server's configuration.
@@ -60,6 +67,8 @@ pub struct Config {
     pub open: bool,
     /// How long a runner may be silent before its job is given to another, in milliseconds.
     pub lease_ms: i64,
+    /// The remote cache.
+    pub cache: CacheConfig,
 }
 
 /// The files of TLS.
@@ -87,6 +96,7 @@ impl RawConfig {
             plain_http: self.plain_http || file.plain_http,
             registration_token: self.registration_token.or(file.registration_token),
             lease_seconds: self.lease_seconds.or(file.lease_seconds),
+            cache: self.cache.or(file.cache),
         })
     }
 
@@ -120,7 +130,8 @@ impl RawConfig {
         };
         let data = self.data.unwrap_or_else(|| DATA_DEFAULT.into());
         let database = database(self.database.as_deref(), &data)?;
-        Ok(Config { listen, data, database, tls, registration_token: self.registration_token, open, lease_ms })
+        let cache = self.cache.resolve()?;
+        Ok(Config { listen, data, database, tls, registration_token: self.registration_token, open, lease_ms, cache })
     }
 }
 

@@ -5,9 +5,10 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use millrace_runner::{Config as RunnerConfig, Shutdown};
 
-use crate::config::RawConfig;
+use crate::config::{Config, RawCacheConfig, RawConfig};
 use crate::serve::{open, stop_on_signal};
 
 /// The built-in runner's folder below the data folder.
@@ -36,6 +37,9 @@ pub struct DevArgs {
     /// How long a runner may be silent before its job is given to another, 2 to 600 [default: 45]
     #[arg(long, env = "MILLRACE_LEASE_SECONDS", value_name = "SECONDS")]
     lease_seconds: Option<u32>,
+    /// The remote cache
+    #[command(flatten)]
+    cache: RawCacheConfig,
 }
 
 /// Runs `millrace dev`.
@@ -47,9 +51,11 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         data: Some(args.data.clone()),
         registration_token: args.registration_token,
         lease_seconds: args.lease_seconds,
+        cache: args.cache,
         ..Default::default()
     };
-    let server = open(&raw.resolve(true)?).await?;
+    let config = raw.resolve(true)?;
+    let server = open(&config).await?;
     let url = server.url.clone();
     let runner = if slots == 0 {
         None
@@ -65,7 +71,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
     let stop = stop_on_signal()?;
     let serving = tokio::spawn(server.run(stop.clone()));
     println!("listening on {url}");
-    banner(&url, &args.data, slots, begun);
+    banner(&url, &config, slots, begun);
     let shutdown = Shutdown::new();
     let running = runner.map(|config| tokio::spawn(millrace_runner::run(config, shutdown.clone())));
     stop.cancelled().await;
@@ -78,7 +84,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
     Ok(())
 }
 
-fn banner(url: &str, data: &std::path::Path, slots: u32, begun: Instant) {
+fn banner(url: &str, config: &Config, slots: u32, begun: Instant) {
     let address = url.trim_start_matches("http://");
     let shown =
         address.strip_prefix("127.0.0.1:").map_or_else(|| address.to_owned(), |port| format!("localhost:{port}"));
@@ -89,9 +95,14 @@ fn banner(url: &str, data: &std::path::Path, slots: u32, begun: Instant) {
     };
     println!("millrace {}  ready in {:.1} s", env!("CARGO_PKG_VERSION"), begun.elapsed().as_secs_f64());
     println!("Web      http://{shown}/");
-    println!("Data     {}", data.display());
+    println!("REAPI    grpc://{shown}      (cache)");
+    println!("Data     {}  (cache limit {})", config.data.display(), limit(config.cache.limit_bytes));
     println!("Runner   {runner}");
     println!("Next     millrace run examples/hello.yml   |   millrace doctor");
+}
+
+fn limit(bytes: u64) -> String {
+    if bytes == 0 { "none".to_owned() } else { ByteSize(bytes).display().si().to_string() }
 }
 
 fn os() -> &'static str {
