@@ -20,6 +20,9 @@ pub enum Error {
         /// What is wrong, and the limit if there is one.
         message: String,
     },
+    /// A position outside of what there is.
+    #[error("{0}")]
+    Range(String),
     /// The request is fine, but not now: the state does not allow it.
     #[error("{0}")]
     Precondition(String),
