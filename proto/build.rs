@@ -7,8 +7,18 @@ use std::{env, fs, path::PathBuf};
 const FILES: &[&str] = &[
     "pkg/proto/runner/v1/runner.proto",
     "millrace/v1/pipeline.proto",
+    "millrace/v1/cache.proto",
     "millrace/v1/log.proto",
     "millrace/v1/runner.proto",
+    "build/bazel/remote/execution/v2/remote_execution.proto",
+    "build/bazel/remote/asset/v1/remote_asset.proto",
+    "build/bazel/remote/logstream/v1/remote_logstream.proto",
+    "build/bazel/semver/semver.proto",
+    "google/bytestream/bytestream.proto",
+    "google/longrunning/operations.proto",
+    "google/rpc/code.proto",
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,10 +31,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.open_file(file)?;
     }
     fs::write(&set, compiler.encode_file_descriptor_set())?;
-    // Log chunks go out as they were read: `Bytes` are not copied into the message.
+    // Log chunks and blobs go out as they were read: `Bytes` are not copied into the message. What came in borrows from
+    // its request: copy a small piece that is to be kept.
     let mut buffa = connectrpc_build::CodeGenConfig::default();
     buffa.generate_json = true;
-    buffa.bytes_fields = vec![(".millrace.v1".into(), buffa_codegen::BytesRepr::Bytes)];
+    buffa.bytes_fields = [".millrace.v1", ".build.bazel", ".google.bytestream"]
+        .map(|package| (package.into(), buffa_codegen::BytesRepr::Bytes))
+        .into();
     connectrpc_build::Config::new()
         .buffa_config(buffa)
         .descriptor_set(&set)

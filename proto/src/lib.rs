@@ -1,6 +1,7 @@
 //! The wire of Millrace: generated messages and service traits, and the names that server and runner must parse
 //! alike. Knows nothing of HTTP routes, stores or processes.
 
+mod any_types;
 pub mod digest;
 pub mod expression;
 pub mod instance_name;
@@ -14,5 +15,11 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/_millrace.rs"));
 }
 
+pub use any_types::register_any_types;
+pub use generated::build::bazel::remote::asset::v1 as asset;
+pub use generated::build::bazel::remote::execution::v2 as reapi;
+pub use generated::build::bazel::remote::logstream::v1 as logstream;
+pub use generated::build::bazel::semver;
+pub use generated::google::{bytestream, longrunning, rpc};
 pub use generated::millrace;
 pub use generated::pkg::proto::runner::v1 as runner_v1;
