@@ -7,7 +7,7 @@ WEB_BIN := web/node_modules/.bin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run test check fmt clippy proto web-check deny advisories \
-        test-rust test-web test-macos test-windows test-e2e test-readme bench clean web-modules web-dist
+        test-rust test-peers test-web test-macos test-windows test-e2e test-readme bench clean web-modules web-dist
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test-macos: ## The runner type-checks for macOS
 
 test-windows: web-dist ## The runner for Windows under Wine, alone (on Linux, test-rust has it too)
 	cargo test --workspace --locked --test it wine
+
+test-peers: setup web-dist ## Bazel, bgd, grpcio, connect-es, curl, ccache, sccache and Gradle, alone (test-rust has them too)
+	cargo test --workspace --locked --test it peers::
 
 test-readme: web-dist ## The README's commands, as they stand there
 	scripts/with-server.sh scripts/readme-test.sh

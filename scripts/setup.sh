@@ -36,6 +36,11 @@ if [ "$(uname -s)" = Linux ]; then
     if ! command -v wine >/dev/null && ! command -v wine64 >/dev/null; then
         packages+=(wine wine64)
     fi
+    # Clients of the remote cache: server/tests/it/peers.
+    want javac default-jdk-headless
+    want bazel bazel-bootstrap
+    want gradle gradle
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
@@ -73,6 +78,11 @@ if [ ! -x "$tools/bin/cargo-deny" ] && ! command -v cargo-deny >/dev/null; then
     echo "setup: cargo install cargo-deny (takes about four minutes, once on a machine)"
     cargo install --quiet --locked --root "$tools" cargo-deny --version 0.20.2 ||
         complain "cargo-deny; run: cargo install --locked cargo-deny"
+fi
+
+# --- Clients of the remote cache ---------------------------------------------------------------------------------
+if [ "$(uname -s)" = Linux ]; then
+    scripts/peers-tools.sh || missing=1
 fi
 
 if [ "$missing" -ne 0 ]; then

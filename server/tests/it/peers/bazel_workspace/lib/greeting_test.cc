@@ -1,0 +1,3 @@
+#include "lib/greeting.h"
+
+int main() { return greeting("test") == "Hello, test!" ? 0 : 1; }

@@ -1,0 +1,5 @@
+#include <iostream>
+
+#include "lib/greeting.h"
+
+int main() { std::cout << greeting("cache") << std::endl; }
