@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod actions;
 pub mod blobs;
 pub mod clock;
 pub mod error;

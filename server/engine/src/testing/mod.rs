@@ -1,6 +1,7 @@
 //! The conformance suites of the store traits: what every back end must do, in one place. Each suite's `run` takes a
 //! factory that opens an empty store, and panics where the store does not conform.
 
+pub mod activity_store;
 pub mod run_store;
 pub mod runner_store;
 pub mod token_store;

@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file. One connection writes and commits in groups (`writer`), a pool of read-only
 //! connections reads. Knows nothing of what a transition means: it runs the engine's inside its transaction.
 
+mod activity;
 mod dialect;
 mod error;
 mod queue;

@@ -1,0 +1,1 @@
+//! Counting, steps, and what happens when the store fails.
