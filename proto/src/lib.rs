@@ -5,6 +5,7 @@ mod any_types;
 pub mod digest;
 pub mod expression;
 pub mod instance_name;
+pub mod resource_name;
 pub mod task_content;
 
 /// The descriptor set of every served .proto file and its imports; server reflection answers from it.
