@@ -1,0 +1,1 @@
+//! The action cache, trees and chunks on a room in memory.
