@@ -56,8 +56,14 @@ impl Client {
         AgentClient::new(self.connection()).max_decoding_message_size(ANSWER_MAX_BYTES)
     }
 
-    fn connection(&self) -> Connection {
+    /// For calls of other services.
+    pub fn connection(&self) -> Connection {
         InterceptedService::new(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// For requests that are no calls, without the token.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 }
 

@@ -1,6 +1,9 @@
 //! `millrace-bench`: measures a Millrace server over its wire and prints tables. What is measured is in `measure`.
 
+mod cache;
+mod floor;
 mod measure;
+mod process;
 mod report;
 mod samples;
 mod target;
@@ -9,12 +12,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
+use crate::cache::workload::Name;
 use crate::report::Report;
 use crate::target::Target;
 
-/// Measures a Millrace server over its wire: latency of dispatch and logs, throughput of log ingest, idle runners.
+/// Measures a Millrace server over its wire: latency of dispatch and logs, throughput of log ingest, idle runners, and
+/// the remote cache (that of any other server as well).
 ///
 /// Without --server it starts a server of its own, in a temporary folder, for each measurement.
 #[derive(Parser)]
@@ -24,7 +29,7 @@ pub struct Arguments {
     #[arg(value_enum)]
     what: Vec<What>,
     /// A server that runs already (MILLRACE_TOKEN: an admin token, MILLRACE_REGISTRATION_TOKEN: a reusable one)
-    #[arg(long, value_name = "URL")]
+    #[arg(long, visible_alias = "target", value_name = "URL")]
     server: Option<String>,
     /// An API token for --server
     #[arg(long, env = "MILLRACE_TOKEN", hide_env_values = true, default_value = "", value_name = "TOKEN")]
@@ -33,7 +38,7 @@ pub struct Arguments {
     #[arg(long, env = "MILLRACE_REGISTRATION_TOKEN", hide_env_values = true, default_value = "", value_name = "TOKEN")]
     registration_token: String,
     /// The server's process, for its memory and CPU, when it is not started by the bench
-    #[arg(long, value_name = "PID")]
+    #[arg(long, visible_alias = "pid", value_name = "PID")]
     server_pid: Option<u32>,
     /// The server to start without --server [default: millrace beside this program]
     #[arg(long, value_name = "FILE")]
@@ -53,12 +58,50 @@ pub struct Arguments {
     /// How many runners wait in `idle-runners`
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     runners: usize,
-    /// How long `log-ingest` lasts
+    /// How long `log-ingest` lasts, and each workload of `cache` at least
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     seconds: u64,
     /// How long each part of `idle-runners` lasts
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     idle_seconds: u64,
+    #[command(flatten)]
+    cache: CacheArguments,
+    /// Serve this file and an empty call: the limits are measured with it
+    #[arg(long, hide = true, value_name = "FILE")]
+    floor: Option<PathBuf>,
+}
+
+/// Options of `cache`.
+#[derive(Args)]
+#[command(next_help_heading = "Options of cache")]
+pub struct CacheArguments {
+    /// What to measure; nothing: all of it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<Name>,
+    /// The instance name
+    #[arg(long, default_value = "", value_name = "NAME")]
+    instance: String,
+    /// Another server, measured in turns with the first; each row then has the ratio of their rates
+    #[arg(long, value_name = "URL")]
+    compare: Option<String>,
+    /// The instance name at the other server [default: that of --instance]
+    #[arg(long, value_name = "NAME")]
+    compare_instance: Option<String>,
+    /// The other server's process, for its memory and CPU
+    #[arg(long, value_name = "PID")]
+    compare_pid: Option<u32>,
+    /// Connections to each server
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    connections: usize,
+    /// Calls at once over all connections (large blobs: 8)
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    calls: usize,
+    /// The size of large blobs, in MiB, 2 at least
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    large_mib: usize,
+    /// What all content is made from [default: random]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// A measurement.
@@ -74,6 +117,8 @@ enum What {
     LogLatency,
     /// What waiting runners cost
     IdleRunners,
+    /// A remote cache: blobs and action results, of any server of the Remote Execution API
+    Cache,
 }
 
 #[tokio::main]
@@ -88,12 +133,18 @@ async fn main() -> ExitCode {
 }
 
 async fn measure_all(arguments: &Arguments) -> Result<()> {
-    let all = What::value_variants();
     raise_open_files();
+    if let Some(file) = &arguments.floor {
+        return floor::serve(file).await;
+    }
+    let all = What::value_variants();
     let asked = if arguments.what.is_empty() { all } else { &arguments.what };
     report::machine(arguments.json);
     // Every report is to be read beside what the machine could do at that time.
-    measured(arguments, What::Calibrate).await?;
+    // (The cache is measured beside limits of its own, which ask no more of a server than the cache does.)
+    if asked != [What::Cache] {
+        measured(arguments, What::Calibrate).await?;
+    }
     for what in asked.iter().filter(|what| **what != What::Calibrate) {
         measured(arguments, *what).await?;
     }
@@ -116,18 +167,26 @@ async fn measured(arguments: &Arguments, what: What) -> Result<()> {
     let mut target = Target::open(arguments).await?;
     let result = run_one(&mut target, arguments, what).await;
     target.close().await?;
-    result?.print(arguments.json);
+    if let Some(report) = result? {
+        report.print(arguments.json);
+    }
     Ok(())
 }
 
-async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Result<Report> {
-    match what {
-        What::Calibrate => measure::calibrate::calibrate(target).await,
-        What::Dispatch => measure::dispatch::dispatch(target, arguments.runs).await,
-        What::LogIngest => measure::log_ingest::log_ingest(target, arguments.seconds).await,
-        What::LogLatency => measure::log_latency::log_latency(target).await,
+/// Its report, where it has not printed it.
+async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Result<Option<Report>> {
+    let report = match what {
+        What::Calibrate => measure::calibrate::calibrate(target).await?,
+        What::Dispatch => measure::dispatch::dispatch(target, arguments.runs).await?,
+        What::LogIngest => measure::log_ingest::log_ingest(target, arguments.seconds).await?,
+        What::LogLatency => measure::log_latency::log_latency(target).await?,
         What::IdleRunners => {
-            measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await
+            measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await?
         }
-    }
+        What::Cache => {
+            measure::cache::measure_cache(target, arguments).await?;
+            return Ok(None);
+        }
+    };
+    Ok(Some(report))
 }

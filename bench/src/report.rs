@@ -95,7 +95,7 @@ fn line_of(file: &str, key: &str) -> Option<String> {
 }
 
 /// Three digits that count, and groups of thousands.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 1_000.0 {
         let digits = format!("{value:.0}");
         let mut grouped = String::new();

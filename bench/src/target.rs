@@ -64,6 +64,11 @@ impl Target {
         Ok(Self { url, client, registration_token, pid, runner, folder, own, token })
     }
 
+    /// What calls are made with; empty: nothing.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A connection of its own to the same server.
     pub fn another_client(&self) -> Result<Client> {
         Client::new(&self.url, &self.token)

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::dispatch::dispatches;
+use crate::process::{cpu_seconds, resident_megabytes};
 use crate::report::Report;
 use crate::target::Target;
 
@@ -139,23 +140,4 @@ async fn poll_http1(address: String, token: String) -> Result<()> {
         let mut answer = vec![0; length];
         stream.read_exact(&mut answer).await?;
     }
-}
-
-/// User and system time of a process so far.
-pub fn cpu_seconds(pid: u32) -> Option<f64> {
-    /// The kernel's unit of time in /proc, fixed for user space.
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may have spaces; the fields after it are counted from the third.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_A_SECOND)
-}
-
-fn resident_megabytes(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes * 1024.0 / 1e6)
 }

@@ -9,6 +9,7 @@ use millrace_bench::agent::{Agent, Task};
 use millrace_bench::wire::millrace_v1::GetLogRequest;
 
 use super::start_run;
+use crate::process::{cpu_seconds, written_bytes};
 use crate::report::Report;
 use crate::samples::Samples;
 use crate::target::Target;
@@ -37,12 +38,12 @@ pub async fn log_ingest(target: &mut Target, seconds: u64) -> Result<Report> {
     }
     start_run(&target.client, workflow).await?;
     let until = Instant::now() + Duration::from_secs(seconds);
-    let before = target.pid.and_then(super::idle_runners::cpu_seconds);
+    let before = target.pid.and_then(cpu_seconds);
     let began = Instant::now();
     let io = target.pid.and_then(written_bytes);
     let written = try_join_all(agents.into_iter().map(|agent| tokio::spawn(write(agent, until)))).await?;
     let took = began.elapsed().as_secs_f64();
-    let after = target.pid.and_then(super::idle_runners::cpu_seconds);
+    let after = target.pid.and_then(cpu_seconds);
     let io = io.zip(target.pid.and_then(written_bytes));
     let (mut rows, mut acknowledged) = (0_u64, Samples::default());
     for step in written {
@@ -77,13 +78,6 @@ async fn check(target: &Target, log_id: &str, rows: u64) -> Result<()> {
         bail!("log {log_id} has {} lines and {} bytes, of {rows} and {bytes}", log.lines, log.size_bytes);
     }
     Ok(())
-}
-
-/// What a process has handed over in write calls so far, in bytes. (Its `write_bytes` count a whole large page of the
-/// cache for a few bytes in it.)
-fn written_bytes(pid: u32) -> Option<f64> {
-    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
-    io.lines().find_map(|line| line.strip_prefix("wchar: "))?.parse().ok()
 }
 
 /// Takes a task and writes its log until the time is over.

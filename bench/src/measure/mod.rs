@@ -1,8 +1,10 @@
 //! One file a measurement.
 
+pub mod cache;
 pub mod calibrate;
 pub mod dispatch;
 pub mod idle_runners;
+pub mod limits;
 pub mod log_ingest;
 pub mod log_latency;
 
