@@ -11,6 +11,8 @@ mod cli;
 mod faults;
 mod http;
 mod log_reading;
+#[cfg(target_os = "linux")]
+mod peers;
 mod projects;
 mod protocols;
 mod rest;

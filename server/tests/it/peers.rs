@@ -1,0 +1,11 @@
+//! Peers: programs of other people, as they are installed, against a real server. They share no code with ours, and what
+//! they print is what a user would see. `scripts/setup.sh` installs them; one that is missing fails its tests.
+
+mod bazel;
+mod bgd;
+mod compiler_cache;
+mod connect_es;
+mod curl;
+mod gradle;
+mod grpcio;
+mod tool;

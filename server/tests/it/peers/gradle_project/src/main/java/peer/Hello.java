@@ -1,0 +1,7 @@
+package peer;
+
+public final class Hello {
+    public static void main(String[] arguments) {
+        System.out.println("Hello");
+    }
+}
