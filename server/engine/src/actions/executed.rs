@@ -10,10 +10,8 @@ const EXECUTED_MAX_MS: i64 = 7 * 24 * 3_600_000;
 /// or not to be believed.
 pub fn executed_ms(result: &ActionResult) -> u64 {
     let Some(metadata) = result.execution_metadata.as_option() else { return 0 };
-    let execution = between(
-        metadata.execution_start_timestamp.as_option(),
-        metadata.execution_completed_timestamp.as_option(),
-    );
+    let execution =
+        between(metadata.execution_start_timestamp.as_option(), metadata.execution_completed_timestamp.as_option());
     let worker =
         || between(metadata.worker_start_timestamp.as_option(), metadata.worker_completed_timestamp.as_option());
     execution.or_else(worker).unwrap_or(0)

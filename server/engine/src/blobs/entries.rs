@@ -22,6 +22,8 @@ pub enum Space {
     Http = 2,
     /// Pushed and fetched assets.
     Asset = 3,
+    /// How blobs were cut into chunks: by the blob's digest.
+    Chunks = 4,
 }
 
 /// The key of an entry.
