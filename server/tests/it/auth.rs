@@ -31,6 +31,7 @@ enum For {
 
 const READ: For = For::Role(Role::Read);
 const RUN: For = For::Role(Role::Run);
+const CACHE_READ: For = For::Role(Role::CacheRead);
 const ADMIN: For = For::Role(Role::Admin);
 
 /// Every method. One that is not here, or is no more, fails the test.
@@ -55,6 +56,9 @@ const METHODS: &[(&str, For)] = &[
     ("millrace.v1.LogService/GetLog", READ),
     ("millrace.v1.LogService/ReadLines", READ),
     ("millrace.v1.LogService/Follow", READ),
+    ("millrace.v1.CacheService/GetCache", CACHE_READ),
+    ("millrace.v1.CacheService/ListCacheActivity", CACHE_READ),
+    ("millrace.v1.CacheService/ListCacheActions", CACHE_READ),
     ("millrace.v1.RunnerService/ListRunners", READ),
     ("millrace.v1.RunnerService/CreateRegistrationToken", ADMIN),
     ("millrace.v1.RunnerService/RemoveRunner", ADMIN),
