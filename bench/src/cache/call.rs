@@ -124,7 +124,8 @@ impl Caller {
         let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
         futures::future::poll_fn(|context| self.plain.poll_ready(context)).await.map_err(|error| failed(&error))?;
         let request = http::Request::get(format!("{}{path}", self.origin)).body(tonic::body::Body::empty());
-        let response = self.plain.call(request.map_err(|error| failed(&error))?).await.map_err(|error| failed(&error))?;
+        let response =
+            self.plain.call(request.map_err(|error| failed(&error))?).await.map_err(|error| failed(&error))?;
         if response.status() != http::StatusCode::OK {
             return Err(Status::unknown(format!("GET {path}: {}", response.status())));
         }

@@ -104,7 +104,9 @@ fn updated(blobs: &[Blob], message: Option<Bytes>) -> Result<()> {
 
 fn stored_status(status: Option<&rpc::Status>) -> Result<()> {
     match status {
-        Some(status) if status.code != 0 => bail!("a blob of the batch: {}: {}", Code::from(status.code), status.message),
+        Some(status) if status.code != 0 => {
+            bail!("a blob of the batch: {}: {}", Code::from(status.code), status.message)
+        }
         _ => Ok(()),
     }
 }

@@ -38,7 +38,8 @@ pub async fn measure_cache(target: &Target, arguments: &Arguments) -> Result<()>
         messages: options.large_mib.max(2),
         seed: options.seed.unwrap_or_else(rand::random),
     };
-    let limits = Limits::measure(target.folder.path(), EACH.min(Duration::from_secs(arguments.seconds))).await?;
+    let each = EACH.min(Duration::from_secs(arguments.seconds));
+    let limits = Limits::measure(target.folder.path(), each, load.messages << 20).await?;
     let mut report = Report::new("limits: what this machine can do at all");
     limits.add_to(&mut report);
     report.print(arguments.json);

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use millrace_bench::client::Client;
 use millrace_bench::wire::runner_v1::PingRequest;
 
-use super::limits::{EACH, Limits};
+use super::limits::{EACH, FILE_BYTES, Limits};
 use crate::report::Report;
 use crate::samples::Samples;
 use crate::target::Target;
@@ -29,7 +29,7 @@ pub async fn calibrate(target: &mut Target) -> Result<Report> {
         calls as f64 / began.elapsed().as_secs_f64(),
         "calls/s",
     );
-    Limits::measure(target.folder.path(), EACH).await?.add_to(&mut report);
+    Limits::measure(target.folder.path(), EACH, FILE_BYTES).await?.add_to(&mut report);
     Ok(report)
 }
 

@@ -24,9 +24,9 @@ pub const EACH: Duration = Duration::from_secs(2);
 const SYNC_SMALL_BYTES: usize = 4096;
 const SYNC_LARGE_BYTES: usize = 1 << 20;
 /// The file that is written over and over.
-const SYNC_FILE_BYTES: usize = 64 << 20;
+const SYNC_FILE_BYTES: usize = 16 << 20;
 /// Files that are written one after the other, and read over HTTP/2: as large as the cache's large blobs.
-const FILE_BYTES: usize = 64 << 20;
+pub const FILE_BYTES: usize = 64 << 20;
 /// How many such files are read at once.
 const FILES_AT_ONCE: usize = 8;
 /// Connections, and calls at once over them.
@@ -47,21 +47,23 @@ pub struct Limits {
     pub syncs: f64,
     /// Writes of 1 MiB made durable, in MB/s.
     pub sync_large: f64,
+    /// The files' size.
+    file_bytes: usize,
 }
 
 impl Limits {
-    /// Measures them, each so long; the folder is on the disk that is meant.
-    pub async fn measure(folder: &Path, each: Duration) -> Result<Self> {
-        let (empty_calls, file_get) = floor(folder, each).await?;
+    /// Measures them, each so long, with files of that size; the folder is on the disk that is meant.
+    pub async fn measure(folder: &Path, each: Duration, file_bytes: usize) -> Result<Self> {
+        let (empty_calls, file_get) = floor(folder, each, file_bytes).await?;
         let folder = folder.to_owned();
-        let (syncs, sync_large, disk) = tokio::task::spawn_blocking(move || disk(&folder, each)).await??;
+        let (syncs, sync_large, disk) = tokio::task::spawn_blocking(move || disk(&folder, each, file_bytes)).await??;
         let sha256 = tokio::task::spawn_blocking(move || sha256(each)).await?;
-        Ok(Self { empty_calls, file_get, sha256, disk, syncs, sync_large })
+        Ok(Self { empty_calls, file_get, sha256, disk, syncs, sync_large, file_bytes })
     }
 
     /// Puts them into a report.
     pub fn add_to(&self, report: &mut Report) {
-        let (files, mebibytes) = (FILES_AT_ONCE, FILE_BYTES >> 20);
+        let (files, mebibytes) = (FILES_AT_ONCE, self.file_bytes >> 20);
         let calls = format!("empty calls of a server that does nothing, {CALLS_AT_ONCE} at a time");
         report.figure(calls, self.empty_calls, "calls/s");
         report.figure(format!("GET of a {mebibytes} MiB file, h2c, {files} at a time"), self.file_get, "MB/s");
@@ -73,9 +75,9 @@ impl Limits {
 }
 
 /// Empty calls in a second, and MB/s of files.
-async fn floor(folder: &Path, each: Duration) -> Result<(f64, f64)> {
+async fn floor(folder: &Path, each: Duration, file_bytes: usize) -> Result<(f64, f64)> {
     let file = folder.join("floor");
-    std::fs::write(&file, vec![7; FILE_BYTES])?;
+    std::fs::write(&file, vec![7; file_bytes])?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--floor").arg(&file).stderr(Stdio::inherit());
     let server = ServerProgram::start(command).await?;
@@ -84,11 +86,11 @@ async fn floor(folder: &Path, each: Duration) -> Result<(f64, f64)> {
     let empty = Op { call, keep: Keep::Length, expect: Expect::Empty };
     let empty = repeated(&connections, &empty, CALLS_AT_ONCE * 50, CALLS_AT_ONCE, each).await?;
     let call = Call::Get { path: floor::FILE_PATH };
-    let get = Op { call, keep: Keep::Length, expect: Expect::Length(FILE_BYTES as u64) };
+    let get = Op { call, keep: Keep::Length, expect: Expect::Length(file_bytes as u64) };
     let get = repeated(&connections, &get, FILES_AT_ONCE, FILES_AT_ONCE, each).await?;
     server.kill().await?;
     std::fs::remove_file(file)?;
-    Ok((empty.rate(), get.rate() * FILE_BYTES as f64 / 1e6))
+    Ok((empty.rate(), get.rate() * file_bytes as f64 / 1e6))
 }
 
 async fn repeated(
@@ -104,7 +106,7 @@ async fn repeated(
 }
 
 /// How many small and how many large writes are made durable in a second, and how fast whole files are.
-fn disk(folder: &Path, each: Duration) -> Result<(f64, f64, f64)> {
+fn disk(folder: &Path, each: Duration, file_bytes: usize) -> Result<(f64, f64, f64)> {
     let path = folder.join("sync");
     let mut file = File::create(&path)?;
     file.write_all(&vec![7; SYNC_FILE_BYTES])?;
@@ -112,7 +114,7 @@ fn disk(folder: &Path, each: Duration) -> Result<(f64, f64, f64)> {
     let small = sync_rate(&mut file, SYNC_SMALL_BYTES, each)?;
     let large = sync_rate(&mut file, SYNC_LARGE_BYTES, each)? * SYNC_LARGE_BYTES as f64 / 1e6;
     std::fs::remove_file(path)?;
-    Ok((small, large, file_rate(folder, each)?))
+    Ok((small, large, file_rate(folder, each, file_bytes)?))
 }
 
 /// Over and over the same file, whose space is there: as a journal does.
@@ -133,19 +135,19 @@ fn sync_rate(file: &mut File, bytes: usize, each: Duration) -> Result<f64> {
 }
 
 /// New files, each synced when it is whole: as a store of large blobs does.
-fn file_rate(folder: &Path, each: Duration) -> Result<f64> {
+fn file_rate(folder: &Path, each: Duration, file_bytes: usize) -> Result<f64> {
     let block = vec![9_u8; SYNC_LARGE_BYTES];
     let (began, mut paths) = (Instant::now(), Vec::new());
     while began.elapsed() < each {
         let path = folder.join(format!("file-{}", paths.len()));
         let mut file = File::create(&path)?;
-        for _ in 0..FILE_BYTES / SYNC_LARGE_BYTES {
+        for _ in 0..file_bytes / SYNC_LARGE_BYTES {
             file.write_all(&block)?;
         }
         file.sync_all()?;
         paths.push(path);
     }
-    let rate = (paths.len() * FILE_BYTES) as f64 / 1e6 / began.elapsed().as_secs_f64();
+    let rate = (paths.len() * file_bytes) as f64 / 1e6 / began.elapsed().as_secs_f64();
     paths.iter().try_for_each(std::fs::remove_file)?;
     Ok(rate)
 }

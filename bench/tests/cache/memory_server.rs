@@ -10,8 +10,9 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_
 use bazel_remote_apis::build::bazel::remote::execution::v2::{
     ActionResult, BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, GetActionResultRequest, GetChunkMappingRequest,
-    GetChunkMappingResponse, GetTreeRequest, GetTreeResponse, SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest,
-    SplitBlobResponse, UpdateActionResultRequest, batch_read_blobs_response, batch_update_blobs_response,
+    GetChunkMappingResponse, GetTreeRequest, GetTreeResponse, RegisterChunkMappingRequest,
+    RegisterChunkMappingResponse, SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest, SplitBlobResponse,
+    UpdateActionResultRequest, batch_read_blobs_response, batch_update_blobs_response,
 };
 use bazel_remote_apis::google::bytestream::byte_stream_server::{ByteStream, ByteStreamServer};
 use bazel_remote_apis::google::bytestream::{
@@ -155,6 +156,13 @@ impl ContentAddressableStorage for Memory {
         Err(Status::unimplemented("GetChunkMapping"))
     }
 
+    async fn register_chunk_mapping(
+        &self,
+        _request: Request<Streaming<RegisterChunkMappingRequest>>,
+    ) -> Result<Response<RegisterChunkMappingResponse>, Status> {
+        Err(Status::unimplemented("RegisterChunkMapping"))
+    }
+
     async fn splice_blob(&self, _request: Request<SpliceBlobRequest>) -> Result<Response<SpliceBlobResponse>, Status> {
         Err(Status::unimplemented("SpliceBlob"))
     }
@@ -198,7 +206,8 @@ impl ByteStream for Memory {
         let name = request.into_inner().resource_name;
         let (instance, hash) = parts(&name, "blobs/")?;
         let data = self.blob(instance, hash)?;
-        let messages: Vec<_> = data.chunks(MESSAGE_BYTES).map(|data| Ok(ReadResponse { data: data.to_vec() })).collect();
+        let messages: Vec<_> =
+            data.chunks(MESSAGE_BYTES).map(|data| Ok(ReadResponse { data: data.to_vec() })).collect();
         Ok(Response::new(Box::pin(stream::iter(messages))))
     }
 
