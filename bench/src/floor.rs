@@ -25,6 +25,7 @@ pub const FILE_PATH: &str = "/file";
 const READ_BYTES: usize = 256 * 1024;
 
 /// Serves until it is killed.
+#[expect(clippy::disallowed_methods, reason = "plain axum, as anyone has it, is what is measured")]
 pub async fn serve(file: &Path) -> Result<()> {
     let router = Router::new().route(EMPTY_METHOD, post(empty)).route(FILE_PATH, get(send)).with_state(file.to_owned());
     let listener = TcpListener::bind("127.0.0.1:0").await?;

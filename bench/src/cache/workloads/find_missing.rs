@@ -37,7 +37,7 @@ pub struct FindMissing {
 }
 
 /// Calls that find none of these missing.
-pub fn all_there(instance: &str, digests: Vec<Digest>) -> Vec<Op> {
+pub fn all_there(instance: &str, digests: &[Digest]) -> Vec<Op> {
     digests.chunks(DIGESTS).map(|some| find(instance, some.to_vec(), Vec::new())).collect()
 }
 

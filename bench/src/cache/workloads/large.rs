@@ -53,7 +53,8 @@ impl Workload for LargeWrite {
         let base = self.base.get_or_insert_with(|| Base::new(content, self.messages));
         let blobs: Vec<_> = (0..calls).map(|_| base.blob(content)).collect();
         let ops = blobs.iter().map(|blob| base.write(&self.instance, blob, content)).collect();
-        let mut proof = find_missing::all_there(&self.instance, blobs.iter().map(|blob| blob.digest()).collect());
+        let digests: Vec<_> = blobs.iter().map(|blob| blob.digest()).collect();
+        let mut proof = find_missing::all_there(&self.instance, &digests);
         proof.extend(blobs.last().map(|blob| small::read(&self.instance, blob, Keep::All)));
         Wave { ops, proof }
     }
@@ -103,7 +104,9 @@ impl Base {
     fn new(content: &mut Content, messages: usize) -> Self {
         let pieces: Vec<_> = (1..messages).map(|_| content.bytes(MESSAGE_BYTES)).collect();
         let mut hash = Sha256::new();
-        pieces.iter().for_each(|piece| hash.update(piece));
+        for piece in &pieces {
+            hash.update(piece);
+        }
         let messages = pieces.iter().enumerate().skip(1).map(|(number, piece)| message("", number, piece, false));
         Self { messages: messages.collect(), pieces, hash }
     }

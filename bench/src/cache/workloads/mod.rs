@@ -25,7 +25,8 @@ fn keep_some(content: &mut Content) -> Keep {
 
 /// Writes, with the proof that all are stored: none is missing, and some are read again.
 fn proven(instance: &str, blobs: &[Arc<Blob>], ops: Vec<Op>) -> Wave {
-    let mut proof = find_missing::all_there(instance, blobs.iter().map(|blob| blob.digest()).collect());
+    let digests: Vec<_> = blobs.iter().map(|blob| blob.digest()).collect();
+    let mut proof = find_missing::all_there(instance, &digests);
     let step = (blobs.len() / READ_AGAIN).max(1);
     proof.extend(blobs.iter().step_by(step).map(|blob| small::read(instance, blob, Keep::All)));
     Wave { ops, proof }
