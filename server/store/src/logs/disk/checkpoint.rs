@@ -14,8 +14,8 @@ use millrace_engine::logs::LogId;
 use super::fault::log_error;
 use super::journal::{free_segment, prepare_segment};
 use super::name::{LogPath, Part};
-use super::positioned::sync_folder;
 use super::slots::{Slot, Slots};
+use crate::positioned::sync_folder;
 
 /// Logs whose files were written.
 pub type Dirty = HashSet<LogId>;

@@ -9,8 +9,8 @@ use millrace_engine::logs::{LogAppend, LogHead, LogId, MARKS_MAX, MarkKind, flag
 
 use super::header::{self, HEADER_BYTES};
 use super::name::{LogPath, Part};
-use super::positioned::{read_up_to, write_all_at};
 use super::recount::recount;
+use crate::positioned::{read_up_to, write_all_at};
 
 /// An index entry for every so many lines.
 pub const INDEX_EVERY_LINES: u64 = 256;

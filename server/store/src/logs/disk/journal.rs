@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::positioned::{read_up_to, sync_folder, write_all_at};
 use super::record::Record;
+use crate::positioned::{read_up_to, sync_folder, write_all_at};
 
 /// How many segments there are at most. One is written, one is being checkpointed, the others take a burst.
 pub const SEGMENTS: usize = 4;

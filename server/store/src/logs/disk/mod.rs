@@ -29,7 +29,6 @@ mod header;
 mod journal;
 mod name;
 mod open_logs;
-mod positioned;
 mod read;
 mod record;
 mod recount;
@@ -37,7 +36,7 @@ mod recovery;
 mod slots;
 
 use std::collections::BinaryHeap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,9 +50,11 @@ use fault::log_error;
 use header::HEADER_BYTES;
 use name::{Named, SHARDS, read_name, shard_name};
 use open_logs::{OpenLog, OpenLogs};
-use positioned::{read_up_to, sync_folder};
 use read::LogReader;
 use record::Change;
+
+use crate::folder_lock::lock_folder;
+use crate::positioned::{read_up_to, sync_folder};
 
 /// Logs in a folder.
 pub struct DiskLogs {
@@ -172,17 +173,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|fault| Err(LogError::Io(format!("reading a log failed: {fault}"))))
-}
-
-fn lock_folder(root: &Path) -> io::Result<File> {
-    let lock = File::options().write(true).create(true).truncate(false).open(root.join("lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, "another server uses this folder"))
-        }
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }
 
 /// The first `limit` ids after `after`. Reads all names, keeps only those.

@@ -10,7 +10,7 @@ use millrace_engine::logs::{
 use super::fault::log_error;
 use super::files::{INDEX_ENTRY_BYTES, INDEX_EVERY_LINES, LogFiles, MARK_BYTES, index_entries};
 use super::header::HEADER_BYTES;
-use super::positioned::read_up_to;
+use crate::positioned::read_up_to;
 
 /// A scan reads so much at a time.
 const SCAN_BYTES: usize = 64 * 1024;

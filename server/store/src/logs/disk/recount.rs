@@ -8,7 +8,7 @@ use millrace_engine::logs::{LINE_WORD_BYTES, LogHead};
 
 use super::files::{Beside, LogFiles};
 use super::header::HEADER_BYTES;
-use super::positioned::read_up_to;
+use crate::positioned::read_up_to;
 
 const READ_BYTES: usize = 1024 * 1024;
 

@@ -1,0 +1,166 @@
+//! Brings the store to where it was: all packs in their order, by their indexes where those are whole, then the large
+//! files, then the order of use.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Pack, record_disk_bytes};
+use super::index::Index;
+use super::large::{LargeFiles, large_disk_bytes};
+use super::pack::{PACK_HEAD_BYTES, PackWriter, pack_path};
+use super::pack_index::{INDEX_FOOT_BYTES, IndexWriter, index_path, read_index};
+use super::record::{HEADER_BYTES, Header, Kind};
+use super::scan::scan_pack;
+use super::slab::{Item, Place};
+use super::uses::{Uses, uses_disk_bytes};
+
+/// What was found.
+pub struct Recovered {
+    /// All that is here.
+    pub catalog: Catalog,
+    /// The bytes on disk.
+    pub used: u64,
+    /// The pack to go on with.
+    pub active: Option<PackWriter>,
+    /// The number of the next pack.
+    pub next_pack: u32,
+    /// The time that follows all uses so far.
+    pub now: u32,
+}
+
+/// Reads everything below `root`. A pack that is not longer than `resume_max` and was not completed is gone on with.
+pub fn recover(root: &Path, packs: &Path, large: &LargeFiles, lease: u32, resume_max: u64) -> io::Result<Recovered> {
+    let mut catalog = Catalog::new(Index::new(lease));
+    let numbers = pack_numbers(packs)?;
+    let uses = Uses::read(root);
+    let mut since_uses = Vec::new();
+    let mut active = None;
+    for number in &numbers {
+        let newest = numbers.last() == Some(number);
+        let (headers, writer) = open_pack(packs, *number, if newest { resume_max } else { 0 })?;
+        add_pack(&mut catalog, packs, *number, &headers, writer.is_none())?;
+        active = writer;
+        if uses.as_ref().is_none_or(|uses| *number >= uses.pack) {
+            since_uses.extend(headers.iter().map(|(_, header)| header.fingerprint.0));
+        }
+    }
+    let mut used: u64 = catalog.packs.values().map(|pack| pack.disk_bytes).sum();
+    let mut known: hashbrown::HashSet<u64, std::hash::RandomState> = hashbrown::HashSet::default();
+    if let Some(uses) = &uses {
+        known.reserve(uses.names.len());
+        known.extend(&uses.names);
+    }
+    for item in large.list()? {
+        if let Some(before) = catalog.insert(item, 0).filter(|before| before.place.file().is_some()) {
+            used -= large.remove(&before);
+        }
+        used += large_disk_bytes(item.stored_len);
+        if !known.contains(&item.fingerprint.0) {
+            since_uses.push(item.fingerprint.0);
+        }
+    }
+    let now = in_order(&mut catalog.index, uses.as_ref(), &since_uses, &known);
+    used += uses_disk_bytes(uses.map_or(0, |uses| uses.names.len() as u64));
+    Ok(Recovered { catalog, used, active, next_pack: numbers.last().map_or(1, |last| last + 1), now })
+}
+
+/// Brings the items into their order of use: those that nothing is known of, those that the order names, and those that
+/// came after it. Each gets a time of its own.
+fn in_order(
+    index: &mut Index,
+    uses: Option<&Uses>,
+    since: &[u64],
+    known: &hashbrown::HashSet<u64, std::hash::RandomState>,
+) -> u32 {
+    let mut now = 0;
+    let mut touch = |name: u64| {
+        now += 1;
+        index.touch_half(name, now);
+    };
+    if let Some(uses) = uses {
+        uses.names.iter().for_each(|name| touch(*name));
+    }
+    since.iter().filter(|name| !known.contains(*name)).for_each(|name| touch(*name));
+    now + 1
+}
+
+/// The headers of a pack; and the pack for writing, if it can be gone on with.
+fn open_pack(packs: &Path, number: u32, resume_max: u64) -> io::Result<(Vec<(u32, Header)>, Option<PackWriter>)> {
+    if let Some((headers, _)) = read_index(packs, number, PACK_HEAD_BYTES) {
+        return Ok((headers, None));
+    }
+    let (headers, end) = scan_pack(packs, number)?;
+    // A hole in the middle would shift what the index says: then there is none.
+    let whole = headers.iter().map(|(_, header)| header.record_len()).sum::<u64>() + PACK_HEAD_BYTES == end;
+    let cut = OpenOptions::new().write(true).open(pack_path(packs, number)).and_then(|file| {
+        file.set_len(end.max(PACK_HEAD_BYTES))?;
+        file.sync_data()
+    });
+    if let Err(error) = cut {
+        tracing::warn!(pack = number, %error, "the end of a pack could not be cut off");
+        return Ok((headers, None));
+    }
+    if !whole {
+        tracing::warn!(pack = number, "a pack is damaged: what could be read of it is kept");
+        let _none = std::fs::remove_file(index_path(packs, number));
+        return Ok((headers, None));
+    }
+    let mut index = IndexWriter::create(packs, number);
+    index.add(&headers.iter().map(|(_, header)| header.encode()).collect::<Vec<_>>());
+    if end <= resume_max {
+        return Ok((headers, Some(PackWriter::appending(packs, number, end, index)?)));
+    }
+    index.finish(end);
+    Ok((headers, None))
+}
+
+fn add_pack(
+    catalog: &mut Catalog,
+    packs: &Path,
+    number: u32,
+    headers: &[(u32, Header)],
+    sealed: bool,
+) -> io::Result<()> {
+    let file = File::open(pack_path(packs, number))?;
+    let len = file.metadata()?.len();
+    let disk_bytes = len + INDEX_FOOT_BYTES + (headers.len() * HEADER_BYTES) as u64;
+    let pack = Pack { file: Arc::new(file), disk_bytes, live_bytes: 0, gone_bytes: 0, sealed };
+    catalog.packs.insert(number, pack);
+    catalog.index.reserve(headers.len());
+    for (offset, header) in headers {
+        let place = Place::in_pack(number, *offset);
+        if header.kind == Kind::Gone {
+            catalog.remove(header.fingerprint, |_| true);
+            if let Some(pack) = catalog.packs.get_mut(&number) {
+                pack.gone_bytes += record_disk_bytes(0);
+            }
+        } else if u64::from(*offset) + header.record_len() <= len {
+            let (fingerprint, stored_len) = (header.fingerprint, u64::from(header.stored_len));
+            let entry = header.kind == Kind::Entry;
+            catalog.insert(
+                Item { fingerprint, place, stored_len, size: header.size, encoding: header.encoding, entry },
+                0,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of all packs, the oldest first. Indexes without a pack are removed.
+fn pack_numbers(packs: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(packs)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| u32::from_str_radix(&stem.to_string_lossy(), 16).ok());
+        let Some(number) = number else { continue };
+        if path.extension().is_some_and(|extension| extension == "pack") {
+            numbers.push(number);
+        } else if !pack_path(packs, number).exists() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}

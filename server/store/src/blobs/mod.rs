@@ -1,0 +1,3 @@
+//! Places for blobs and for the entries beside them.
+
+pub mod disk;
