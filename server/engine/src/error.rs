@@ -4,7 +4,7 @@
 use crate::logs::LogError;
 
 /// The result of an engine call.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An engine call that did not do what was asked. Messages are for people and name the field and the limit.
 #[derive(Debug, thiserror::Error)]

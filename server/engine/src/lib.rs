@@ -3,13 +3,15 @@
 #![warn(missing_docs)]
 
 pub mod actions;
+pub mod assets;
 pub mod blobs;
 pub mod clock;
 pub mod error;
+pub mod keys;
 pub mod logs;
 pub mod pipelines;
 pub mod runners;
 pub mod scheduler;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokens;

@@ -2,6 +2,8 @@
 //! factory that opens an empty store, and panics where the store does not conform.
 
 pub mod activity_store;
+pub mod blob_store;
+pub mod entry_store;
 pub mod run_store;
 pub mod runner_store;
 pub mod token_store;

@@ -2,13 +2,19 @@
 //! from any offset, takes uploads piece by piece and keeps unfinished ones for their clients to come back. Knows no wire
 //! and no files.
 
-mod read;
+mod limits;
+mod open_uploads;
+mod pipeline;
+mod reading;
 mod receive;
+mod sink;
+mod stream;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use millrace_proto::digest::{Digest, DigestFunction};
 use millrace_proto::instance_name::InstanceName;
 
@@ -16,42 +22,27 @@ use super::store::{BlobStore, BlobUsage, Encoding, NewBlob};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-pub use read::BlobStream;
+pub use limits::{
+    BATCH_MAX_BYTES, BLOB_MAX_BYTES, BlobLimits, PARKED_UPLOADS_MAX, PARKED_UPLOADS_MAX_BYTES, PARKED_UPLOADS_MAX_MS,
+};
+use open_uploads::OpenUploads;
 pub use receive::Receive;
+use sink::Sink;
+pub use stream::BlobStream;
 pub use upload::{Upload, UploadName, UploadStart, UploadStatus, UploadStep};
 
-/// The default of [`BlobLimits::blob_max_bytes`].
-pub const BLOB_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
-/// The default of [`BlobLimits::batch_max_bytes`]: gRPC clients take messages of 4 MiB; the rest is for digests and tags.
-pub const BATCH_MAX_BYTES: u64 = 4 * 1024 * 1024 - 64 * 1024;
-
-/// How much of what there may be.
-#[derive(Clone, Debug)]
-pub struct BlobLimits {
-    /// The largest blob, in decoded bytes.
-    pub blob_max_bytes: u64,
-    /// The most decoded bytes of all blobs in a batch.
-    pub batch_max_bytes: u64,
-}
-
-impl Default for BlobLimits {
-    fn default() -> Self {
-        Self { blob_max_bytes: BLOB_MAX_BYTES, batch_max_bytes: BATCH_MAX_BYTES }
-    }
-}
-
-/// The room. One for the process; its store is one that verifies what is written.
+/// The room. One for the process. Its store is one that verifies what is written.
 pub struct BlobRoom {
     store: Arc<dyn BlobStore>,
     limits: BlobLimits,
-    #[expect(dead_code)]
-    clock: Arc<dyn Clock>,
+    uploads: Arc<OpenUploads>,
 }
 
 impl BlobRoom {
     /// A room on a store.
     pub fn new(store: Arc<dyn BlobStore>, limits: BlobLimits, clock: Arc<dyn Clock>) -> Self {
-        Self { store, limits, clock }
+        let uploads = Arc::new(OpenUploads::new(limits.clone(), clock));
+        Self { store, limits, uploads }
     }
 
     /// The limits, to be told to clients.
@@ -62,6 +53,11 @@ impl BlobRoom {
     /// What is kept now.
     pub fn usage(&self) -> BlobUsage {
         self.store.usage()
+    }
+
+    /// Lets go of uploads that were left unfinished too long ago. Every upload does that too; this is for quiet times.
+    pub fn expire_uploads(&self) {
+        self.uploads.expire();
     }
 
     /// Those of the digests that are not here, each once. The others have been used.
@@ -80,51 +76,25 @@ impl BlobRoom {
         self.store.find(instance, function, hash).await
     }
 
-    /// Reads small blobs, in the order asked. Fails as a whole only when they are more than a batch may hold
-    /// (`Error::Invalid`). A blob comes as zstd only when that is how it is kept and `accept_zstd` says so.
-    pub async fn read_many(
-        &self,
-        _instance: &InstanceName,
-        digests: &[Digest],
-        _accept_zstd: bool,
-    ) -> Result<Vec<Result<(Encoding, Bytes)>>> {
-        self.check_batch("digests", digests.iter().map(Digest::size))?;
-        Err(Error::Unavailable("reading is being built".into()))
-    }
-
     /// Keeps small blobs, durable when this returns; the answers are in the order of the blobs. Fails as a whole only
     /// when they are more than a batch may hold (`Error::Invalid`).
     pub async fn write_many(&self, instance: &InstanceName, blobs: Vec<NewBlob>) -> Result<Vec<Result<()>>> {
         self.check_batch("requests", blobs.iter().map(|blob| blob.digest.size().max(blob.data.len() as u64)))?;
-        Ok(self.store.put(instance, blobs).await)
+        // Only open uploads want to know, and mostly there are none of these.
+        let digests: Vec<Digest> =
+            if self.uploads.any() { blobs.iter().map(|blob| blob.digest).collect() } else { Vec::new() };
+        let answers = self.store.put(instance, blobs).await;
+        for (digest, answer) in digests.iter().zip(&answers) {
+            if answer.is_ok() {
+                self.uploads.completed(instance, digest);
+            }
+        }
+        Ok(answers)
     }
 
-    /// Reads a blob in the encoding wanted, from `offset` of its decoded bytes on. `limit` is in decoded bytes and goes
-    /// with identity only. [`Error::NotFound`]; [`Error::Range`] when `offset` is past the end.
-    pub async fn read(
-        &self,
-        _instance: &InstanceName,
-        _digest: &Digest,
-        _want: Encoding,
-        _offset: u64,
-        _limit: Option<u64>,
-    ) -> Result<BlobStream> {
-        Err(Error::Unavailable("reading is being built".into()))
-    }
-
-    /// All bytes of a small blob, decoded. [`Error::NotFound`]; [`Error::Exhausted`] when it has more than `max_bytes`.
-    pub async fn whole(&self, _instance: &InstanceName, _digest: &Digest, _max_bytes: u64) -> Result<Bytes> {
-        Err(Error::Unavailable("reading is being built".into()))
-    }
-
-    /// Begins an upload, or goes on with one that was left unfinished.
-    pub async fn upload(&self, _name: UploadName, _write_offset: u64) -> Result<UploadStart> {
-        Err(Error::Unavailable("uploading is being built".into()))
-    }
-
-    /// How far an upload is. [`Error::NotFound`] when there is neither the upload nor the blob.
-    pub async fn upload_status(&self, _name: &UploadName) -> Result<UploadStatus> {
-        Err(Error::Unavailable("uploading is being built".into()))
+    /// Drops a blob. Whether it was here; the empty blob is always.
+    pub async fn remove(&self, instance: &InstanceName, digest: &Digest) -> Result<bool> {
+        self.store.remove(instance, digest).await
     }
 
     /// Begins to take a blob whose digest is known at its end only, or is checked by the caller. `size` is that of the
@@ -136,7 +106,12 @@ impl BlobRoom {
         encoding: Encoding,
         size: Option<u64>,
     ) -> Result<Receive> {
-        Ok(Receive { writer: self.store.begin(instance, function, encoding, size).await? })
+        let sink = Sink::open(&self.store, instance, function, encoding, size).await?;
+        Ok(Receive::new(sink, instance.clone(), Arc::clone(&self.uploads)))
+    }
+
+    async fn has(&self, instance: &InstanceName, digest: &Digest) -> Result<bool> {
+        Ok(digest.is_empty() || self.store.missing(instance, &[*digest]).await?.is_empty())
     }
 
     fn check_batch(&self, field: &'static str, sizes: impl Iterator<Item = u64>) -> Result<()> {

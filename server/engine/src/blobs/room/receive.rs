@@ -1,30 +1,41 @@
-//! A blob on its way in whose digest is not known beforehand. Knows nothing of hashing: a layer of the store does it.
+//! A blob on its way in whose digest is not known beforehand, or is the caller's to check.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_proto::digest::Digest;
+use millrace_proto::instance_name::InstanceName;
 
-use crate::blobs::store::BlobWrite;
-use crate::error::{Error, Result};
+use super::open_uploads::OpenUploads;
+use super::sink::Sink;
+use crate::error::Result;
 
-/// A blob on its way in. Dropped before `finish`, nothing is left of it.
+/// A blob on its way in. Dropped before `finish`, nothing is left of it. After an error it takes no more.
 pub struct Receive {
-    pub(super) writer: Box<dyn BlobWrite>,
+    sink: Sink,
+    instance: InstanceName,
+    uploads: Arc<OpenUploads>,
 }
 
 impl Receive {
+    pub(super) fn new(sink: Sink, instance: InstanceName, uploads: Arc<OpenUploads>) -> Self {
+        Self { sink, instance, uploads }
+    }
+
     /// Takes the next encoded bytes.
     pub async fn write(&mut self, data: Bytes) -> Result<()> {
-        self.writer.write(data).await
+        self.sink.write(data).await
     }
 
     /// Makes the blob durable and visible, and says what it is called. With an `expected` digest that the bytes don't
     /// have: `Error::Invalid`, and nothing is left.
     pub async fn finish(mut self, expected: Option<Digest>) -> Result<Digest> {
-        let digest = match expected.or_else(|| self.writer.digest()) {
+        let digest = match expected {
             Some(digest) => digest,
-            None => return Err(Error::Internal("no layer of the blob store hashes what is written".into())),
+            None => self.sink.digest()?,
         };
-        self.writer.commit(digest).await?;
+        self.sink.commit(digest).await?;
+        self.uploads.completed(&self.instance, &digest);
         Ok(digest)
     }
 }

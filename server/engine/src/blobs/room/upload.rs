@@ -1,9 +1,16 @@
-//! Uploads by name, piece by piece.
+//! Uploads by name, piece by piece. A second writer of the same name gets an upload of its own: which bytes are right is
+//! decided by the digest, and the first to finish wins. Knows no messages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
 
+use super::BlobRoom;
+use super::open_uploads::{OpenUploads, Progress, Ticket};
+use super::sink::Sink;
 use crate::blobs::store::Encoding;
 use crate::error::{Error, Result};
 
@@ -46,9 +53,48 @@ pub struct UploadStatus {
     pub complete: bool,
 }
 
-/// An upload. Dropped unfinished, it is kept for a while, for the client to go on with.
+/// An upload. Dropped unfinished, it is kept for a while, for the client to go on with. Broken off in the middle of a
+/// write, or after an error, it is not: then it begins again.
 pub struct Upload {
+    name: UploadName,
+    uploads: Arc<OpenUploads>,
+    id: u64,
+    progress: Arc<Progress>,
     taken: u64,
+    /// Away while it is written to, and after an error.
+    sink: Option<Sink>,
+}
+
+impl BlobRoom {
+    /// Begins an upload, or goes on with one that was left unfinished at `write_offset`. [`Error::Invalid`] when that is
+    /// not where it was left; [`Error::Conflict`] when it is still being written.
+    pub async fn upload(&self, name: UploadName, write_offset: u64) -> Result<UploadStart> {
+        if self.has(&name.instance, &name.digest).await? {
+            return Ok(UploadStart::Exists);
+        }
+        let (ticket, sink) = match self.uploads.resume(&name, write_offset)? {
+            Some(resumed) => resumed,
+            None => {
+                let (function, size) = (name.digest.function(), Some(name.digest.size()));
+                let sink = Sink::open(&self.store, &name.instance, function, name.encoding, size).await?;
+                (self.uploads.enter(&name), sink)
+            }
+        };
+        let (Ticket { id, progress }, uploads) = (ticket, Arc::clone(&self.uploads));
+        let taken = progress.taken.load(Relaxed);
+        Ok(UploadStart::Upload(Upload { name, uploads, id, progress, taken, sink: Some(sink) }))
+    }
+
+    /// How far an upload is. [`Error::NotFound`] when there is neither the upload nor the blob.
+    pub async fn upload_status(&self, name: &UploadName) -> Result<UploadStatus> {
+        if self.has(&name.instance, &name.digest).await? {
+            return Ok(UploadStatus { committed_size: name.digest.size(), complete: true });
+        }
+        match self.uploads.taken(name) {
+            Some(committed_size) => Ok(UploadStatus { committed_size, complete: false }),
+            None => Err(Error::NotFound(format!("upload {} of blob {}", name.uuid, name.digest))),
+        }
+    }
 }
 
 impl Upload {
@@ -57,13 +103,69 @@ impl Upload {
         self.taken
     }
 
-    /// Takes the next encoded bytes. `offset` must be [`Self::taken`].
-    pub async fn write(&mut self, _offset: u64, _data: Bytes) -> Result<UploadStep> {
-        Err(Error::Unavailable("uploading is being built".into()))
+    /// Takes the next encoded bytes. `offset` must be [`Self::taken`]. After an error it takes no more.
+    pub async fn write(&mut self, offset: u64, data: Bytes) -> Result<UploadStep> {
+        if self.progress.complete.load(Relaxed) {
+            return Ok(UploadStep::ExistsNow);
+        }
+        let mut sink = self.sink.take().ok_or_else(broken_off)?;
+        let len = data.len() as u64;
+        let written = match self.check(offset, len) {
+            Ok(()) if len > 0 => sink.write(data).await,
+            checked => checked,
+        };
+        if let Err(error) = written {
+            // Nobody is to be told of bytes that can't be gone on with.
+            self.uploads.leave(&self.name, self.id);
+            return Err(error);
+        }
+        self.sink = Some(sink);
+        self.taken += len;
+        self.progress.taken.store(self.taken, Relaxed);
+        Ok(UploadStep::More)
+    }
+
+    fn check(&self, offset: u64, len: u64) -> Result<()> {
+        if offset != self.taken {
+            return Err(Error::invalid("write_offset", format!("{offset}; {} bytes are taken", self.taken)));
+        }
+        let size = self.name.digest.size();
+        if self.name.encoding == Encoding::Identity && self.taken + len > size {
+            return Err(Error::invalid("data", format!("more than the {size} bytes of the digest")));
+        }
+        Ok(())
+    }
+
+    /// Lets go of it: the client broke the rules and need not come back.
+    pub fn discard(mut self) {
+        self.sink = None;
     }
 
     /// That was all: checks the bytes, makes them durable and visible. The number of encoded bytes.
-    pub async fn finish(self) -> Result<u64> {
-        Err(Error::Unavailable("uploading is being built".into()))
+    pub async fn finish(mut self) -> Result<u64> {
+        let sink = self.sink.take().ok_or_else(broken_off)?;
+        let (taken, digest) = (self.taken, self.name.digest);
+        if self.name.encoding == Encoding::Identity && taken != digest.size() {
+            let message = format!("finished after {taken} bytes; the digest says {}", digest.size());
+            return Err(Error::invalid("finish_write", message));
+        }
+        sink.commit(digest).await?;
+        self.uploads.completed(&self.name.instance, &digest);
+        Ok(taken)
     }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        match self.sink.take() {
+            Some(sink) if self.taken > 0 && !self.progress.complete.load(Relaxed) => {
+                self.uploads.park(&self.name, self.id, sink);
+            }
+            _ => self.uploads.leave(&self.name, self.id),
+        }
+    }
+}
+
+fn broken_off() -> Error {
+    Error::Internal("an upload was written to after a write that failed or was broken off".into())
 }
