@@ -112,7 +112,9 @@ fn content<'a, 'b>(segments: &'a [&'b str]) -> Result<(Compressor, Digest, &'a [
             Err(Some(DigestError::Function((*function).to_owned()).into()))
         }
         [hash, size, after @ ..] => {
-            let function = DigestFunction::infer(hash.len()).ok_or(DigestError::Infer(hash.len())).map_err(reason)?;
+            let function = DigestFunction::infer(hash.len())
+                .ok_or(DigestError::Infer(hash.len()))
+                .map_err(|error| Some(error.into()))?;
             Ok((compressor, digest(function, hash, size)?, after))
         }
         _ => Err(None),
@@ -133,11 +135,7 @@ fn digest(function: DigestFunction, hash: &str, size: &str) -> Result<Digest, Op
     let digits = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = digits && (size == "0" || !size.starts_with('0'));
     let size = size.parse().ok().filter(|_| canonical).ok_or(Some(Reason::Size))?;
-    Digest::parse(function, hash, size).map_err(reason)
-}
-
-fn reason(error: DigestError) -> Option<Reason> {
-    Some(error.into())
+    Digest::parse(function, hash, size).map_err(|error| Some(error.into()))
 }
 
 /// A name that starts with a slash has an empty first segment, which is the empty instance with its slash kept.

@@ -10,6 +10,9 @@ use syn::{
 
 use super::{Facts, snake};
 
+/// The scalar types that the packages use, as prost's attributes name them.
+const SCALARS: [&str; 9] = ["string", "bytes", "bool", "int32", "int64", "uint32", "uint64", "double", "float"];
+
 /// Where the crate's generated files are; cargo knows.
 pub fn sources() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
@@ -138,7 +141,6 @@ impl Reader {
         if let Some(path) = attribute.get("enumeration") {
             return format!("enum {}", self.resolve(&path.split("::").map(str::to_owned).collect::<Vec<_>>()));
         }
-        const SCALARS: [&str; 9] = ["string", "bytes", "bool", "int32", "int64", "uint32", "uint64", "double", "float"];
         SCALARS.into_iter().find(|scalar| attribute.contains_key(*scalar)).unwrap().to_owned()
     }
 
