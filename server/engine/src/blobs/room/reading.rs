@@ -1,7 +1,8 @@
 //! Reads blobs: many small ones, one whole, or a part of one as a stream. The empty blob is read without a look.
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
 
@@ -26,8 +27,18 @@ impl BlobRoom {
         accept_zstd: bool,
     ) -> Result<Vec<Result<(Encoding, Bytes)>>> {
         self.check_batch("digests", digests.iter().map(Digest::size))?;
-        let reads = digests.iter().map(|digest| self.read_small(instance, digest, accept_zstd));
-        Ok(stream::iter(reads).buffered(BATCH_READS_AT_ONCE).collect().await)
+        let mut answers = Vec::with_capacity(digests.len());
+        let mut reads = FuturesOrdered::new();
+        for digest in digests {
+            if reads.len() == BATCH_READS_AT_ONCE {
+                answers.extend(reads.next().await);
+            }
+            reads.push_back(self.read_small(instance, digest, accept_zstd));
+        }
+        while let Some(answer) = reads.next().await {
+            answers.push(answer);
+        }
+        Ok(answers)
     }
 
     /// All bytes of a small blob, decoded. [`Error::NotFound`]; [`Error::Invalid`] when it has more than `max_bytes`.
