@@ -27,6 +27,11 @@ impl Receive {
         self.sink.write(data).await
     }
 
+    /// What the decoded bytes so far hash to: for a caller who knows a part of the digest and looks before the end.
+    pub fn digest(&mut self) -> Result<Digest> {
+        self.sink.digest()
+    }
+
     /// Makes the blob durable and visible, and says what it is called. With an `expected` digest that the bytes don't
     /// have: `Error::Invalid`, and nothing is left.
     pub async fn finish(mut self, expected: Option<Digest>) -> Result<Digest> {

@@ -28,6 +28,8 @@ pub struct UploadName {
 }
 
 /// What becomes of an upload.
+// One for each upload, matched at once: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum UploadStart {
     /// The blob is here: nothing is to be sent.
     Exists,
