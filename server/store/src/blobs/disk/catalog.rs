@@ -30,6 +30,8 @@ pub struct Catalog {
 pub struct Pack {
     /// For reading.
     pub file: Arc<File>,
+    /// How long it is.
+    pub len: u64,
     /// What it takes on disk, with its index file.
     pub disk_bytes: u64,
     /// The part of it that is needed.
@@ -68,9 +70,9 @@ impl Catalog {
         Some(item)
     }
 
-    /// Takes out the one that was not used for the longest time, of those that may go.
-    pub fn evict(&mut self, now: u32) -> Option<Item> {
-        let item = self.index.evict(now)?;
+    /// Takes out the one that was not used for the longest time, of those that may go, as [`Index::evict`].
+    pub fn evict(&mut self, now: u32, cold: bool) -> Option<Item> {
+        let item = self.index.evict(now, cold)?;
         self.count(&item, false);
         self.evicted += 1;
         self.evicted_bytes += item.stored_len;
@@ -89,6 +91,13 @@ impl Catalog {
     pub fn pack_file(&self, item: &Item) -> Option<(Arc<File>, u32)> {
         let (pack, offset) = item.place.pack()?;
         Some((self.packs.get(&pack)?.file.clone(), offset))
+    }
+
+    /// The end of the newest pack.
+    pub fn end(&self) -> Place {
+        self.packs
+            .last_key_value()
+            .map_or(Place::in_pack(0, 0), |(number, pack)| Place::in_pack(*number, pack.len as u32))
     }
 
     fn count(&mut self, item: &Item, here: bool) {

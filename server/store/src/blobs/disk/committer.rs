@@ -186,8 +186,9 @@ impl Committer {
         };
         match pack.commit(records) {
             Ok(offsets) => {
-                let number = pack.number;
+                let (number, len) = (pack.number, pack.len());
                 if let Some(pack) = self.shared.lock().packs.get_mut(&number) {
+                    pack.len = len;
                     pack.disk_bytes +=
                         records.iter().map(|record| record_disk_bytes(record.data.len() as u64)).sum::<u64>();
                 }
@@ -211,7 +212,7 @@ impl Committer {
         self.next_number += 1;
         let disk_bytes = PACK_HEAD_BYTES + INDEX_FOOT_BYTES;
         self.shared.space.add(disk_bytes);
-        self.shared.add_pack(number, file, disk_bytes);
+        self.shared.add_pack(number, file, PACK_HEAD_BYTES, disk_bytes);
         Ok(pack)
     }
 

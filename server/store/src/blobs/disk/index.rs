@@ -97,9 +97,11 @@ impl Index {
         Some(self.remove_id(id))
     }
 
-    /// Takes out the one that was not used for the longest time, of those that may go.
-    pub fn evict(&mut self, now: u32) -> Option<Item> {
-        let plain = Some(self.plain.oldest()).filter(|id| *id != NONE);
+    /// Takes out the one that was not used for the longest time, of those that may go; if `cold`, one that was not used
+    /// for as long as a lease is.
+    pub fn evict(&mut self, now: u32, cold: bool) -> Option<Item> {
+        let is_cold = |id: &u32| self.slab[*id].used_at.saturating_add(self.lease_ticks) <= now;
+        let plain = Some(self.plain.oldest()).filter(|id| *id != NONE && (!cold || is_cold(id)));
         let leased = Some(self.leased.oldest()).filter(|id| *id != NONE && !self.has_lease(&self.slab[*id], now));
         let id = match (plain, leased) {
             (Some(plain), Some(leased)) if self.slab[leased].used_at < self.slab[plain].used_at => leased,

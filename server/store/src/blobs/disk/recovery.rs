@@ -2,6 +2,7 @@
 //! files, then the order of use.
 
 use std::fs::{File, OpenOptions};
+use std::hash::RandomState;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use super::record::{HEADER_BYTES, Header, Kind};
 use super::scan::scan_pack;
 use super::slab::{Item, Place};
 use super::uses::{Uses, uses_disk_bytes};
+
+/// First halves of names.
+type Names = hashbrown::HashSet<u64, RandomState>;
 
 /// What was found.
 pub struct Recovered {
@@ -42,16 +46,18 @@ pub fn recover(root: &Path, packs: &Path, large: &LargeFiles, lease: u32, resume
         let (headers, writer) = open_pack(packs, *number, if newest { resume_max } else { 0 })?;
         add_pack(&mut catalog, packs, *number, &headers, writer.is_none())?;
         active = writer;
-        if uses.as_ref().is_none_or(|uses| *number >= uses.pack) {
-            since_uses.extend(headers.iter().map(|(_, header)| header.fingerprint.0));
-        }
+        let since = |offset: u32| uses.as_ref().is_none_or(|uses| Place::in_pack(*number, offset) >= uses.until);
+        since_uses.extend(headers.iter().filter(|(at, _)| since(*at)).map(|(_, header)| header.fingerprint.0));
     }
-    let mut used: u64 = catalog.packs.values().map(|pack| pack.disk_bytes).sum();
-    let mut known: hashbrown::HashSet<u64, std::hash::RandomState> = hashbrown::HashSet::default();
+    let mut known = Names::default();
     if let Some(uses) = &uses {
         known.reserve(uses.names.len());
         known.extend(&uses.names);
     }
+    if let Some(uses) = &uses {
+        drop_evicted(&mut catalog, uses, &known);
+    }
+    let mut used: u64 = catalog.packs.values().map(|pack| pack.disk_bytes).sum();
     for item in large.list()? {
         if let Some(before) = catalog.insert(item, 0).filter(|before| before.place.file().is_some()) {
             used -= large.remove(&before);
@@ -66,14 +72,23 @@ pub fn recover(root: &Path, packs: &Path, large: &LargeFiles, lease: u32, resume
     Ok(Recovered { catalog, used, active, next_pack: numbers.last().map_or(1, |last| last + 1), now })
 }
 
+/// Drops what stands in a pack though it had been evicted when the order was written down.
+fn drop_evicted(catalog: &mut Catalog, uses: &Uses, known: &Names) {
+    let mut evicted = Vec::new();
+    let mut number = 0;
+    while let Some(piece) = catalog.index.piece(number) {
+        let items = piece.map(|(item, _)| item);
+        evicted.extend(items.filter(|item| item.place < uses.until && !known.contains(&item.fingerprint.0)).copied());
+        number += 1;
+    }
+    for item in evicted {
+        catalog.remove(item.fingerprint, |_| true);
+    }
+}
+
 /// Brings the items into their order of use: those that nothing is known of, those that the order names, and those that
 /// came after it. Each gets a time of its own.
-fn in_order(
-    index: &mut Index,
-    uses: Option<&Uses>,
-    since: &[u64],
-    known: &hashbrown::HashSet<u64, std::hash::RandomState>,
-) -> u32 {
+fn in_order(index: &mut Index, uses: Option<&Uses>, since: &[u64], known: &Names) -> u32 {
     let mut now = 0;
     let mut touch = |name: u64| {
         now += 1;
@@ -126,7 +141,7 @@ fn add_pack(
     let file = File::open(pack_path(packs, number))?;
     let len = file.metadata()?.len();
     let disk_bytes = len + INDEX_FOOT_BYTES + (headers.len() * HEADER_BYTES) as u64;
-    let pack = Pack { file: Arc::new(file), disk_bytes, live_bytes: 0, gone_bytes: 0, sealed };
+    let pack = Pack { file: Arc::new(file), len, disk_bytes, live_bytes: 0, gone_bytes: 0, sealed };
     catalog.packs.insert(number, pack);
     catalog.index.reserve(headers.len());
     for (offset, header) in headers {

@@ -102,8 +102,8 @@ impl Shared {
     }
 
     /// A pack begins.
-    pub fn add_pack(&self, number: u32, file: Arc<File>, disk_bytes: u64) {
-        let pack = Pack { file, disk_bytes, live_bytes: 0, gone_bytes: 0, sealed: false };
+    pub fn add_pack(&self, number: u32, file: Arc<File>, len: u64, disk_bytes: u64) {
+        let pack = Pack { file, len, disk_bytes, live_bytes: 0, gone_bytes: 0, sealed: false };
         self.lock().packs.insert(number, pack);
     }
 

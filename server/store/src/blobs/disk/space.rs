@@ -117,6 +117,12 @@ impl Space {
         self.short(&self.lock())
     }
 
+    /// Whether somebody waits for space that is not there.
+    pub fn is_wanted(&self) -> bool {
+        let state = self.lock();
+        state.waiting > 0 && state.used + state.reserved + state.waiting > self.open_to_all()
+    }
+
     /// Tells those who wait that nothing may go.
     pub fn give_up(&self) {
         self.lock().stuck += 1;

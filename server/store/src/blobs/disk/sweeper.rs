@@ -16,7 +16,7 @@ use super::catalog::record_disk_bytes;
 use super::committer::Change;
 use super::record::Record;
 use super::shared::Shared;
-use super::slab::Item;
+use super::slab::{Item, Place};
 use super::space::Work;
 use super::uses::{Uses, uses_disk_bytes};
 
@@ -77,20 +77,23 @@ impl Sweeper {
     /// Frees what is wanted; false if nothing may go.
     fn free(&mut self) -> bool {
         while self.shared.space.is_short() && !self.shared.space.is_stopped() {
+            // What was used just now goes only when somebody waits, not to have some space ahead.
+            let urgent = self.shared.space.is_wanted();
             let done = self.empty_a_pack(DEAD_SHARE)
-                || self.evict()
-                || self.empty_a_pack(DEAD_SHARE_AT_LEAST)
-                || self.close_the_active_pack();
+                || self.evict(!urgent)
+                || urgent && (self.empty_a_pack(DEAD_SHARE_AT_LEAST) || self.close_the_active_pack());
             if !done {
-                self.shared.space.give_up();
+                if urgent {
+                    self.shared.space.give_up();
+                }
                 return false;
             }
         }
         true
     }
 
-    /// Evicts some; false if nothing may go.
-    fn evict(&self) -> bool {
+    /// Evicts some, `cold` ones only or others too; false if nothing may go.
+    fn evict(&self, cold: bool) -> bool {
         let mut bytes = 0;
         let mut any = false;
         while bytes <= self.limit / EVICT_SHARE {
@@ -99,7 +102,7 @@ impl Sweeper {
                 let mut catalog = self.shared.lock();
                 let now = self.shared.ticks.now();
                 while items.len() < EVICT_AT_ONCE && bytes <= self.limit / EVICT_SHARE {
-                    let Some(item) = catalog.evict(now) else { break };
+                    let Some(item) = catalog.evict(now, cold) else { break };
                     bytes += record_disk_bytes(item.stored_len);
                     items.push(item);
                 }
@@ -155,7 +158,9 @@ impl Sweeper {
         if changes == self.changes_seen {
             return;
         }
-        let pack = self.shared.lock().packs.keys().next_back().copied().unwrap_or(0);
+        // Something in the newest pack may not be in the catalog yet.
+        let newest = self.shared.lock().packs.keys().next_back().copied();
+        let until = Place::in_pack(newest.unwrap_or(0), 0);
         let mut all = Vec::new();
         let mut number = 0;
         // Bit by bit: callers go on in between.
@@ -168,7 +173,7 @@ impl Sweeper {
         all.sort_by_key(|(at, _)| *at);
         let names = all.into_iter().map(|(_, name)| name).collect();
         self.changes_seen = changes;
-        self.uses_bytes = write_uses(&self.shared, &Uses { pack, names }, self.uses_bytes);
+        self.uses_bytes = write_uses(&self.shared, &Uses { until, names }, self.uses_bytes);
     }
 }
 
@@ -191,10 +196,9 @@ fn write_uses(shared: &Arc<Shared>, uses: &Uses, accounted: u64) -> u64 {
 
 /// Writes the exact order down, at the end.
 pub fn write_last_uses(shared: &Arc<Shared>) {
-    let (pack, names) = {
+    let (until, names) = {
         let catalog = shared.lock();
-        let pack = catalog.packs.keys().next_back().map_or(0, |last| last + 1);
-        (pack, catalog.index.order().into_iter().map(|name| name.0).collect())
+        (catalog.end(), catalog.index.order().into_iter().map(|name| name.0).collect())
     };
-    write_uses(shared, &Uses { pack, names }, 0);
+    write_uses(shared, &Uses { until, names }, 0);
 }

@@ -13,6 +13,7 @@ use millrace_engine::logs::{LogError, LogRoom};
 use tempfile::TempDir;
 
 use super::{append, id, open, options, text};
+use crate::strace::whole_calls;
 
 const CHILD_FOLDER: &str = "MILLRACE_TEST_LOG_FOLDER";
 const LOGS: u64 = 3;
@@ -179,25 +180,6 @@ async fn every_acknowledgement_comes_after_its_syncs() {
     }
     assert_eq!(order.acknowledged, LOGS * CALLS);
     assert!(order.freed > 3, "only {} segments were freed", order.freed);
-}
-
-/// Puts the halves of calls that were interrupted in the trace together, at the place where they returned.
-fn whole_calls(trace: &str) -> Vec<String> {
-    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut whole = Vec::new();
-    for line in trace.lines() {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let call = call.trim_start();
-        if let Some(first) = call.strip_suffix(" <unfinished ...>") {
-            begun.insert(thread, first);
-        } else if let Some(resumed) = call.strip_prefix("<... ") {
-            let rest = resumed.split_once("resumed>").map_or("", |(_, rest)| rest);
-            whole.push(format!("{}{rest}", begun.remove(thread).unwrap_or_default()));
-        } else {
-            whole.push(call.to_owned());
-        }
-    }
-    whole
 }
 
 /// What has been written and not synced, as the calls come.
