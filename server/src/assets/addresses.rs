@@ -76,7 +76,10 @@ impl AllowList {
         let address = plain(address);
         is_public(address)
             || self.networks.iter().any(|network| network.contains(&address))
-            || self.hosts.iter().any(|own| own.name.eq_ignore_ascii_case(host) && own.port.is_none_or(|own| own == port))
+            || self
+                .hosts
+                .iter()
+                .any(|own| own.name.eq_ignore_ascii_case(host) && own.port.is_none_or(|own| own == port))
     }
 }
 

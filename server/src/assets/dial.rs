@@ -52,11 +52,12 @@ impl Dialer {
         let mut roots = rustls::RootCertStore::empty();
         // A certificate of the system's that doesn't parse is nobody's problem; none at all shows at the handshake.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has what TLS 1.2 and 1.3 need")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("ring has what TLS 1.2 and 1.3 need")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         TlsConnector::from(Arc::new(config))
     }

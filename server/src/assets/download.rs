@@ -54,32 +54,43 @@ enum Failed {
 
 /// Downloads into a sink.
 pub async fn download(dialer: &Dialer, order: &Order<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
-    retrying(async || {
-        let (_, answer) = follow(dialer, order).await?;
-        receive(order, answer, sink).await
-    })
-    .await
+    let mut tries = 0;
+    loop {
+        let failed = match follow(dialer, order).await {
+            Ok((_, answer)) => match receive(order, answer, sink).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            },
+            Err(failed) => failed,
+        };
+        wait(failed, &mut tries).await?;
+    }
 }
 
 /// Where a URL leads in the end, without reading what is there: only that it answers with 200.
 pub async fn resolve(dialer: &Dialer, order: &Order<'_>) -> Result<Url, Fault> {
-    retrying(async || follow(dialer, order).await.map(|(url, _)| url)).await
-}
-
-async fn retrying<T>(mut attempt: impl AsyncFnMut() -> Result<T, Failed>) -> Result<T, Fault> {
-    for number in 1.. {
-        match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(Failed::Finally(fault)) => return Err(fault),
-            Err(Failed::Again(fault, _)) if number >= TRIES_MAX => return Err(fault),
-            Err(Failed::Again(_, after)) => {
-                let backoff = BACKOFF_MS << (number - 1);
-                let backoff = Duration::from_millis(rand::rng().random_range(backoff / 2..=backoff));
-                tokio::time::sleep(after.unwrap_or(backoff).min(RETRY_AFTER_MAX)).await;
-            }
+    let mut tries = 0;
+    loop {
+        match follow(dialer, order).await {
+            Ok((url, _)) => return Ok(url),
+            Err(failed) => wait(failed, &mut tries).await?,
         }
     }
-    unreachable!("the last try returns")
+}
+
+/// Waits before the next try, if there is to be one.
+async fn wait(failed: Failed, tries: &mut u32) -> Result<(), Fault> {
+    *tries += 1;
+    match failed {
+        Failed::Finally(fault) => Err(fault),
+        Failed::Again(fault, _) if *tries >= TRIES_MAX => Err(fault),
+        Failed::Again(_, after) => {
+            let backoff = BACKOFF_MS << (*tries - 1);
+            let backoff = Duration::from_millis(rand::rng().random_range(backoff / 2..=backoff));
+            tokio::time::sleep(after.unwrap_or(backoff).min(RETRY_AFTER_MAX)).await;
+            Ok(())
+        }
+    }
 }
 
 /// The final answer, after redirects; each hop's address is checked like the first one's.
@@ -111,9 +122,8 @@ fn redirect(url: &Url, answer: &Answer) -> Result<Option<Url>, Failed> {
     if !matches!(answer.response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let bad = |why: &str| {
-        Failed::Finally(Fault::upstream(Upstream::Aborted, format!("{}: redirects to {why}", shown(url))))
-    };
+    let bad =
+        |why: &str| Failed::Finally(Fault::upstream(Upstream::Aborted, format!("{}: redirects to {why}", shown(url))));
     let location = answer.response.headers().get(header::LOCATION).ok_or_else(|| bad("nowhere"))?;
     let location = location.to_str().map_err(|_| bad("what is no URL"))?;
     let mut next = url.join(location).map_err(|_| bad("what is no URL"))?;
@@ -156,7 +166,7 @@ async fn receive(order: &Order<'_>, answer: Answer, sink: &mut dyn Sink) -> Resu
         let message = format!("{}: {bytes} bytes or more; the limit is {}", shown(&order.url), order.max_bytes);
         Failed::Finally(Fault::upstream(Upstream::Exhausted, message))
     };
-    let length = http_body::Body::size_hint(response.body()).exact();
+    let length = hyper::body::Body::size_hint(response.body()).exact();
     if let Some(length) = length.filter(|length| *length > order.max_bytes) {
         return Err(too_large(length));
     }

@@ -130,7 +130,9 @@ fn is_full(commit: &str) -> bool {
 
 /// What git lets a branch be called, and nothing that means more than a name.
 fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b'+' | b'#' | b'=' | b'%' | b',');
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b'+' | b'#' | b'=' | b'%' | b',')
+    };
     !name.is_empty()
         && name.len() <= NAME_MAX_BYTES
         && name.bytes().all(allowed)

@@ -38,12 +38,7 @@ pub struct Running {
 
 impl Git {
     /// An empty repository that can fetch from one place.
-    pub async fn new(
-        base: &Url,
-        addresses: &[SocketAddr],
-        headers: &HeaderMap,
-        max_bytes: u64,
-    ) -> Result<Self, Fault> {
+    pub async fn new(base: &Url, addresses: &[SocketAddr], headers: &HeaderMap, max_bytes: u64) -> Result<Self, Fault> {
         let folder = tokio::task::spawn_blocking(|| tempfile::Builder::new().prefix("millrace-git-").tempdir());
         let folder = folder.await.map_err(Error::internal)?.map_err(disk)?;
         let git = Self { folder, settings: settings(base, addresses, headers), max_bytes };
@@ -94,7 +89,9 @@ impl Git {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn().map_err(|error| {
-            Fault::Ours(Error::Unavailable(format!("the program git, which fetches repositories, can't be run: {error}")))
+            Fault::Ours(Error::Unavailable(format!(
+                "the program git, which fetches repositories, can't be run: {error}"
+            )))
         })?;
         Ok(Running { child })
     }

@@ -21,13 +21,7 @@ struct Entry {
 }
 
 /// Brings in the tree of a commit, or the part of it below a path.
-pub async fn bring(
-    git: &Git,
-    commit: &str,
-    landing: &Landing,
-    max_bytes: u64,
-    below: &str,
-) -> Result<Brought, Fault> {
+pub async fn bring(git: &Git, commit: &str, landing: &Landing, max_bytes: u64, below: &str) -> Result<Brought, Fault> {
     let listed = git.run(&["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", commit]).await?;
     let mut entries = Vec::new();
     for line in listed.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {

@@ -152,11 +152,13 @@ mod tests {
     #[test]
     fn each_uri_gets_its_own() {
         let auth = r#"{"https://a/x":{"Authorization":"for a"},"https://b/x":{"Authorization":["for b"],"X-B":["1"]}}"#;
-        let pairs =
-            [("http_header:X-All", "all"), ("http_header_url:1:X-One", "one"), ("bazel.auth_headers", auth)];
+        let pairs = [("http_header:X-All", "all"), ("http_header_url:1:X-One", "one"), ("bazel.auth_headers", auth)];
         let uris = ["https://a/x", "https://b/x", "https://u%40:p%2f@c/x"];
-        let (a, b, c) =
-            (headers(&pairs, &uris, 0).unwrap(), headers(&pairs, &uris, 1).unwrap(), headers(&pairs, &uris, 2).unwrap());
+        let (a, b, c) = (
+            headers(&pairs, &uris, 0).unwrap(),
+            headers(&pairs, &uris, 1).unwrap(),
+            headers(&pairs, &uris, 2).unwrap(),
+        );
         assert_eq!((&a["authorization"], &b["authorization"]), (&"for a".parse().unwrap(), &"for b".parse().unwrap()));
         assert!(a["x-all"] == "all" && b["x-all"] == "all" && c["x-all"] == "all");
         assert!(!a.contains_key("x-one") && b["x-one"] == "one" && b["x-b"] == "1");

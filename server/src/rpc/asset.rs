@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use buffa::EnumValue;
 use connectrpc::{ConnectError, ErrorDetail, RequestContext, Response, ServiceRequest, ServiceResult};
-use millrace_engine::assets::{
-    AssetKind, FUNCTION_DEFAULT, Fetch, FetchError, Found, Upstream, Violation, Wanted,
-};
+use millrace_engine::assets::{AssetKind, FUNCTION_DEFAULT, Fetch, FetchError, Found, Upstream, Violation, Wanted};
 use millrace_engine::error::Error;
 use millrace_proto::digest::DigestFunction;
 use millrace_proto::reapi::digest_function::Value;

@@ -39,11 +39,16 @@ impl Format {
                 Self::Zip
             }
             "application/x-tar" | "application/tar" => Self::Tar,
-            "application/gzip" | "application/x-gzip" | "application/x-gtar" | "application/x-tgz"
-            | "application/tar+gzip" | "application/x-compressed-tar" => Self::Gzip,
-            "application/x-bzip2" | "application/x-bzip" | "application/bzip2" | "application/x-bzip-compressed-tar" => {
-                Self::Bzip2
-            }
+            "application/gzip"
+            | "application/x-gzip"
+            | "application/x-gtar"
+            | "application/x-tgz"
+            | "application/tar+gzip"
+            | "application/x-compressed-tar" => Self::Gzip,
+            "application/x-bzip2"
+            | "application/x-bzip"
+            | "application/bzip2"
+            | "application/x-bzip-compressed-tar" => Self::Bzip2,
             "application/x-xz" | "application/xz" | "application/x-xz-compressed-tar" => Self::Xz,
             "application/zstd" | "application/x-zstd" | "application/x-zstd-compressed-tar" => Self::Zstd,
             _ => return None,
@@ -69,7 +74,9 @@ pub fn read(mut file: File, said: Format, max_bytes: u64, out: &Out) -> Result<(
     let found = Format::of_bytes(&start[..count]);
     let fits = said == Format::Any || said == found || (said == Format::Tar && found != Format::Zip);
     if !fits {
-        return Err(Unreadable::Bad(format!("it was said to be {said:?}, and it is {found:?} or nothing that is known")));
+        return Err(Unreadable::Bad(format!(
+            "it was said to be {said:?}, and it is {found:?} or nothing that is known"
+        )));
     }
     let file = BufReader::with_capacity(128 * 1024, file);
     let counted = |reader| Counted { reader, left: max_bytes.saturating_add(OVERHEAD_BYTES), out };

@@ -101,7 +101,9 @@ fn bounded(entry: &mut impl Read, max_bytes: u64) -> Result<Vec<u8>, Unreadable>
     let mut bytes = Vec::new();
     entry.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
-        return Err(Unreadable::Bad(format!("a header in the archive has more than {max_bytes} bytes, which is the limit")));
+        return Err(Unreadable::Bad(format!(
+            "a header in the archive has more than {max_bytes} bytes, which is the limit"
+        )));
     }
     Ok(bytes)
 }
