@@ -10,19 +10,26 @@ use millrace_engine::error::Error;
 use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::Runners;
 use millrace_engine::scheduler::{Run, Scheduler, TICK_MS};
+use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
+use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
 use millrace_store::logs::disk::{DiskLogs, DiskLogsOptions};
 use millrace_store::sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Caller, Gate, Tokens};
-use crate::config::Config;
+use crate::cache::Cache;
+use crate::config::{CacheConfig, Config};
 use crate::metrics::Metrics;
 
 /// The database file below the data folder.
 pub const DATABASE_FILE: &str = "millrace.db";
 /// The logs below the data folder.
 const LOGS_FOLDER: &str = "logs";
+/// Blobs, and the entries beside them, below the data folder.
+const BLOBS_FOLDER: &str = "blobs";
+/// The remote cache below the data folder.
+const BLOBS_FOLDER: &str = "blobs";
 
 /// What a server process is made of.
 pub struct App {
@@ -32,6 +39,10 @@ pub struct App {
     pub runners: Arc<Runners>,
     /// The log room.
     pub logs: Arc<LogRoom>,
+    /// The remote cache.
+    pub cache: Cache,
+    /// Its settings.
+    pub cache_config: CacheConfig,
     /// Who calls.
     pub gate: Arc<Gate>,
     /// The time.
@@ -62,10 +73,17 @@ impl App {
         let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
         let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open: *open });
         let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock), *lease_ms);
+        let (folder, options) = (data.join(BLOBS_FOLDER), blob_options(&config.cache));
+        let blobs = tokio::task::spawn_blocking(move || DiskBlobs::open(&folder, options))
+            .await?
+            .context("cannot open the blobs")?;
+        let cache = Cache::on(Arc::new(blobs), Arc::new(store.clone()), &clock, &config.cache);
         Ok(Arc::new(Self {
             scheduler,
             runners,
             logs,
+            cache,
+            cache_config: config.cache.clone(),
             gate,
             clock,
             metrics: Metrics::new(),
@@ -75,8 +93,10 @@ impl App {
         }))
     }
 
-    /// Starts what runs by itself: the look at deadlines.
+    /// Starts what runs by itself: the look at deadlines, and the keeping of the cache's activity.
     pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
+        let app = Arc::clone(self);
+        tokio::spawn(async move { app.cache.activity.keep_flushing(app.stopping()).await });
         let app = Arc::clone(self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_millis(TICK_MS));
@@ -86,6 +106,7 @@ impl App {
                     _ = every.tick() => {}
                     () = app.stop.cancelled() => return,
                 }
+                app.cache.blobs.expire_uploads();
                 if let Err(error) = app.scheduler.tick().await {
                     tracing::warn!(%error, "deadlines could not be looked at; trying again");
                 }
@@ -133,6 +154,14 @@ impl App {
 
     /// Closes the stores; the last thing.
     pub async fn close(&self) {
+        // What the last requests counted.
+        if let Err(error) = self.cache.activity.flush().await {
+            tracing::warn!(%error, "the cache's last activity could not be stored");
+        }
         self.store.close().await;
     }
+}
+
+fn blob_options(config: &CacheConfig) -> DiskBlobsOptions {
+    DiskBlobsOptions { limit_bytes: config.limit_bytes, lease_ms: config.lease_ms, ..DiskBlobsOptions::default() }
 }

@@ -1,7 +1,9 @@
 //! The edge of Millrace: everything that speaks HTTP or RPC, and the command line.
 
 pub mod app;
+pub mod assets;
 pub mod auth;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod dev;

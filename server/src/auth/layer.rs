@@ -8,6 +8,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use millrace_engine::runners::Runners;
 
 use super::Caller;
@@ -44,6 +46,9 @@ impl Gate {
     async fn by_headers(&self, headers: &HeaderMap) -> Caller {
         if let Some(token) = bearer(headers).or_else(|| text(headers, RUNNER_TOKEN_HEADER)) {
             return self.by_token(token).await;
+        }
+        if let Some(token) = basic(headers) {
+            return self.by_token(&token).await;
         }
         if let Some(token) = cookie(headers, SESSION_COOKIE) {
             match self.tokens.check(token).await {
@@ -100,6 +105,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = text(headers, header::AUTHORIZATION.as_str())?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token of `Basic` credentials: the password, or the user's name where there is none. For tools whose cache has a
+/// user and a password. What can't be read is a token that is not good.
+fn basic(headers: &HeaderMap) -> Option<String> {
+    let (scheme, encoded) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let credentials = decoded.unwrap_or_default();
+    let (user, password) = credentials.split_once(':').unwrap_or((&credentials, ""));
+    Some(if password.is_empty() { user } else { password }.to_owned())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,6 +1,7 @@
 //! Who calls, and what they may do. The HTTP layer finds the caller once; services ask for a role.
 
 pub mod cli;
+mod instances;
 mod jwt;
 mod keys;
 mod layer;
@@ -9,6 +10,7 @@ pub mod session;
 use connectrpc::{ConnectError, RequestContext};
 use millrace_engine::runners::Runner;
 
+pub use instances::Instances;
 pub use jwt::{Issue, Tokens};
 pub use layer::{Gate, identify};
 

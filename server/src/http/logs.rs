@@ -14,6 +14,7 @@ use millrace_engine::error::Error;
 use millrace_engine::logs::{LogTail, Start, TailEvent};
 use serde::Deserialize;
 
+use super::range::Range;
 use super::refusal::Refusal;
 use crate::app::App;
 use crate::auth::{Caller, Role};
@@ -90,7 +91,7 @@ fn is_set(value: Option<&String>) -> bool {
 async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
     let head = follow.stat().await?.head;
     let length = head.bytes;
-    let (status, from, to) = match (tail, range(headers, length)) {
+    let (status, from, to) = match (tail, Range::of(headers, length)) {
         (Some(lines), _) if length > 0 => {
             let first = app.logs.last_lines(&follow.id, lines, 0).await?.place.offset;
             (StatusCode::OK, first, length)
@@ -115,30 +116,6 @@ async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &Hea
         set.insert(header::CONTENT_RANGE, value);
     }
     Ok(response)
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    Whole,
-    /// From, and up to but not including.
-    Part(u64, u64),
-    Outside,
-}
-
-/// One range of bytes. Several, or what is no range, mean the whole: RFC 9110 lets a server ignore them.
-fn range(headers: &HeaderMap, length: u64) -> Range {
-    let Some(spec) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes=")) else {
-        return Range::Whole;
-    };
-    let Some((from, to)) = spec.split_once('-').filter(|_| !spec.contains(',')) else { return Range::Whole };
-    let (from, to) = match (from.trim().parse::<u64>(), to.trim().parse::<u64>()) {
-        (Ok(from), Ok(to)) if from <= to => (from, to.saturating_add(1).min(length)),
-        (Ok(from), Err(_)) if to.trim().is_empty() => (from, length),
-        (Err(_), Ok(last)) if from.trim().is_empty() && last > 0 => (length.saturating_sub(last), length),
-        (Err(_), Ok(_)) if from.trim().is_empty() => return Range::Outside,
-        _ => return Range::Whole,
-    };
-    if from >= length { Range::Outside } else { Range::Part(from, to) }
 }
 
 fn bytes(
@@ -184,31 +161,4 @@ fn live(
             }
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_those_of_rfc_9110() {
-        let cases = [
-            ("bytes=0-0", Range::Part(0, 1)),
-            ("bytes=5-", Range::Part(5, 10)),
-            ("bytes=-3", Range::Part(7, 10)),
-            ("bytes=-30", Range::Part(0, 10)),
-            ("bytes=2-99", Range::Part(2, 10)),
-            ("bytes=10-", Range::Outside),
-            ("bytes=-0", Range::Outside),
-            ("bytes=3-2", Range::Whole),
-            ("bytes=0-1,3-4", Range::Whole),
-            ("lines=0-1", Range::Whole),
-            ("bytes=x-y", Range::Whole),
-        ];
-        for (text, wanted) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RANGE, HeaderValue::from_static(text));
-            assert_eq!(range(&headers, 10), wanted, "{text}");
-        }
-    }
 }

@@ -1,12 +1,22 @@
 //! The one port: the Connect router, the REST routes, the web assets, and the layers around them.
 
 mod accept;
+mod blobs;
+mod blobs_actions;
+mod blobs_path;
+mod blobs_receive;
+mod blobs_refusal;
+mod blobs_send;
+mod conditions;
 mod health;
+mod keys;
 mod logs;
+mod range;
 mod refusal;
 mod rest;
 mod tls;
 mod web;
+mod webdav;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,7 +72,7 @@ pub fn router(app: &Arc<App>, secure: bool) -> Result<Router> {
         .merge(logs::routes(Arc::clone(app)))
         .merge(session::routes(sessions))
         .merge(health::routes(Arc::clone(app)))
-        .fallback_service(pages)
+        .fallback_service(blobs::before(app, pages))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.gate), identify))
         .layer(middleware::from_fn_with_state(counting, count))
         .layer(CatchPanicLayer::new())
@@ -100,6 +110,9 @@ fn route_name(path: &str, methods: &BTreeSet<String>) -> String {
     let path = path.strip_prefix("/api/v1/pipeline").unwrap_or(path).trim_start_matches('/');
     if methods.contains(path) {
         return path.to_owned();
+    }
+    if let Some(word) = blobs::counted_as(path) {
+        return word.to_owned();
     }
     match path.split('/').next() {
         Some(word @ ("logs" | "healthz" | "readyz" | "metrics" | "version" | "login" | "api")) => word.to_owned(),

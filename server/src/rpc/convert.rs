@@ -180,6 +180,6 @@ pub fn time(ms: i64) -> MessageField<Timestamp, Inline<Timestamp>> {
     })
 }
 
-fn optional_time(ms: Option<i64>) -> MessageField<Timestamp, Inline<Timestamp>> {
+pub fn optional_time(ms: Option<i64>) -> MessageField<Timestamp, Inline<Timestamp>> {
     ms.map_or_else(MessageField::none, time)
 }

@@ -1,11 +1,26 @@
 //! One thin file a service: parse, call the engine once, map the answer. `status` alone knows codes.
 
+mod action_cache;
+mod action_cache_origin;
 mod agent;
+mod asset;
+mod asset_push;
+mod asset_request;
+mod byte_stream;
+mod byte_stream_write;
+mod cache;
+mod capabilities;
+mod cas;
+mod cas_chunks;
+mod cas_names;
+mod cas_tree;
 pub mod convert;
 pub mod follow;
 mod log;
 pub mod pipeline;
+mod remote;
 mod runner;
+mod segments;
 pub mod status;
 pub mod waiting;
 mod watch;
@@ -18,7 +33,14 @@ use millrace_proto::{FILE_DESCRIPTOR_SET, millrace::v1 as api, runner_v1};
 
 use crate::app::App;
 
+pub use action_cache::ActionCacheDoor;
 pub use agent::AgentService;
+pub use asset::FetchDoor;
+pub use asset_push::PushDoor;
+pub use byte_stream::ByteStreamDoor;
+pub use cache::CacheDoor;
+pub use capabilities::CapabilitiesDoor;
+pub use cas::CasDoor;
 pub use log::LogDoor;
 pub use pipeline::PipelineDoor;
 pub use runner::RunnerDoor;
@@ -37,8 +59,10 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     router = runner_v1::RunnerServiceExt::register(Arc::new(AgentService::new(Arc::clone(app))), router);
     router = router
         .add_service::<PipelineDoor, _>(Arc::new(PipelineDoor::new(Arc::clone(app))))
-        .add_service::<LogDoor, _>(Arc::new(LogDoor::new(Arc::clone(app))));
+        .add_service::<LogDoor, _>(Arc::new(LogDoor::new(Arc::clone(app))))
+        .add_service::<CacheDoor, _>(Arc::new(CacheDoor::new(Arc::clone(app))));
     router = api::RunnerServiceExt::register(Arc::new(RunnerDoor::new(Arc::clone(app))), router);
+    router = remote::add(app, router);
     for method in ["Run", "Validate"] {
         let limits = Limits::default()
             .with_max_message_size(WORKFLOW_MESSAGE_MAX_BYTES)
@@ -49,8 +73,11 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         runner_v1::RUNNER_SERVICE_SERVICE_NAME,
         api::PIPELINE_SERVICE_SERVICE_NAME,
         api::LOG_SERVICE_SERVICE_NAME,
+        api::CACHE_SERVICE_SERVICE_NAME,
         api::RUNNER_SERVICE_SERVICE_NAME,
-    ];
+    ]
+    .into_iter()
+    .chain(remote::SERVICES);
     let (router, health) = connectrpc_health::install_static(router, services);
     app.set_health(health);
     let mut reflector = connectrpc_reflection::Reflector::from_descriptor_set_bytes(FILE_DESCRIPTOR_SET)?;

@@ -4,8 +4,11 @@ mod agent_grpc;
 mod agent_json;
 mod any_call;
 mod app;
+#[cfg(target_os = "linux")]
+mod assets;
 mod auth;
 mod browser;
+mod cas_client;
 mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -17,5 +20,6 @@ mod projects;
 mod protocols;
 mod rest;
 mod smoke;
+mod spec_points;
 mod tls;
 mod workflows;

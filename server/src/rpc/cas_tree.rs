@@ -1,0 +1,44 @@
+//! `GetTree`: pages as a stream, the next one read when the one before has gone out.
+
+use std::sync::Arc;
+
+use connectrpc::ConnectError;
+use futures::{Stream, stream};
+use millrace_engine::actions::TreePage;
+use millrace_proto::digest::Digest;
+use millrace_proto::instance_name::InstanceName;
+use millrace_proto::reapi as wire;
+
+use super::status::status;
+use crate::app::App;
+
+/// The pages of a tree from one on. A root that is missing is an error before the stream begins.
+pub async fn pages(
+    app: &Arc<App>,
+    instance: InstanceName,
+    root: Digest,
+    page_size: i32,
+    page_token: String,
+) -> Result<impl Stream<Item = Result<wire::GetTreeResponse, ConnectError>> + Send + 'static, ConnectError> {
+    let first = app.cache.trees.page(&instance, &root, page_size, &page_token).await.map_err(status)?;
+    let app = Arc::clone(app);
+    Ok(stream::unfold(Some(Ok(first)), move |page| {
+        let (app, instance) = (Arc::clone(&app), instance.clone());
+        async move {
+            let page: TreePage = match page? {
+                Ok(page) => page,
+                Err(error) => return Some((Err(error), None)),
+            };
+            let next = match &*page.next_page_token {
+                "" => None,
+                token => Some(app.cache.trees.page(&instance, &root, page_size, token).await.map_err(status)),
+            };
+            Some((Ok(response(page)), next))
+        }
+    }))
+}
+
+fn response(page: TreePage) -> wire::GetTreeResponse {
+    let TreePage { directories, next_page_token } = page;
+    wire::GetTreeResponse { directories, next_page_token, ..Default::default() }
+}
