@@ -1,6 +1,7 @@
 //! Configuration: read whole and resolved before a port opens. A flag wins over its variable, that over the file, that
 //! over the default.
 
+mod assets;
 mod cache;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use millrace_engine::scheduler::LEASE_MS;
 use serde::Deserialize;
 
+pub use assets::{AssetConfig, RawAssetConfig};
 pub use cache::{CacheConfig, RawCacheConfig};
 
 /// Where a server listens when nothing is said.

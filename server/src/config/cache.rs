@@ -5,6 +5,8 @@ use bytesize::ByteSize;
 use millrace_proto::instance_name::InstanceName;
 use serde::Deserialize;
 
+use super::assets::{AssetConfig, RawAssetConfig};
+
 /// How much the cache may keep when nothing is said, in bytes.
 const LIMIT_DEFAULT_BYTES: u64 = 10_000_000_000;
 /// The least a cache may be limited to, in bytes: one pack file and room to move.
@@ -40,6 +42,10 @@ pub struct RawCacheConfig {
     /// Take any bytes under `/ac/` by HTTP, not only action results: for ccache and its like
     #[arg(long = "cache-opaque-actions", env = "MILLRACE_CACHE_OPAQUE_ACTIONS")]
     pub opaque_actions: bool,
+    /// Assets that are brought in.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub assets: RawAssetConfig,
 }
 
 /// The settings of the remote cache.
@@ -61,6 +67,8 @@ pub struct CacheConfig {
     pub md5: bool,
     /// `/ac/` takes any bytes.
     pub opaque_actions: bool,
+    /// Assets that are brought in.
+    pub assets: AssetConfig,
 }
 
 impl RawCacheConfig {
@@ -75,6 +83,7 @@ impl RawCacheConfig {
             compress: self.compress || other.compress,
             md5: self.md5 || other.md5,
             opaque_actions: self.opaque_actions || other.opaque_actions,
+            assets: self.assets.or(other.assets),
         }
     }
 
@@ -105,6 +114,7 @@ impl RawCacheConfig {
             compress: self.compress,
             md5: self.md5,
             opaque_actions: self.opaque_actions,
+            assets: self.assets.resolve()?,
         })
     }
 }
@@ -147,5 +157,13 @@ mod tests {
         let raw = RawCacheConfig { instances: Some(vec!["a/blobs".into()]), ..Default::default() };
         let error = format!("{:#}", raw.resolve().unwrap_err());
         assert!(error.contains("--cache-instances \"a/blobs\""), "{error}");
+    }
+
+    #[test]
+    fn the_settings_of_assets_are_set_in_the_same_table_and_unknown_ones_are_said() {
+        let raw: RawCacheConfig = toml::from_str("limit = \"1GB\"\nasset_allow = \"10.0.0.0/8\"\n").unwrap();
+        assert_eq!(raw.assets.asset_allow.as_deref(), Some("10.0.0.0/8"));
+        let error = toml::from_str::<RawCacheConfig>("asset_alow = \"x\"\n").unwrap_err().to_string();
+        assert!(error.contains("asset_alow"), "{error}");
     }
 }
