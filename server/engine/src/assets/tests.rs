@@ -156,7 +156,7 @@ async fn an_asset_goes_with_what_it_refers_to_and_at_its_time() {
     let pushed = Push { blobs: vec![other], expire_ms: Some(5_000), ..push("urn:x", blob) };
     parts.assets.push(pushed).await.unwrap();
     assert_eq!(parts.assets.fetch(fetch(&["urn:x"], &[])).await.unwrap().expire_ms, Some(5_000));
-    assert!(parts.memory.remove(&InstanceName::default(), &other).await.unwrap());
+    assert!(BlobStore::remove(&parts.memory, &InstanceName::default(), &other).await.unwrap());
     assert!(is_missing(parts.assets.fetch(fetch(&["urn:x"], &[])).await));
     put(&parts, FUNCTION, "other").await;
     parts.assets.fetch(fetch(&["urn:x"], &[])).await.unwrap();
@@ -190,7 +190,7 @@ async fn identical_fetches_share_one_download_and_later_ones_need_none() {
     assert_eq!(parts.script.brought.load(SeqCst), 3);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_download_outlives_the_caller_who_could_not_wait() {
     let parts = parts();
     parts.script.gate.forget_permits(100);
@@ -237,13 +237,13 @@ async fn a_directory_is_whole_or_fetched_again() {
     parts.assets.fetch(wanted.clone()).await.unwrap();
     assert_eq!(parts.script.brought.load(SeqCst), 1);
     let file = Digest::of(FUNCTION, b"http://good/tree");
-    assert!(parts.memory.remove(&InstanceName::default(), &file).await.unwrap());
+    assert!(BlobStore::remove(&parts.memory, &InstanceName::default(), &file).await.unwrap());
     assert_eq!(parts.assets.fetch(wanted.clone()).await.unwrap().digest, root);
     assert_eq!(parts.script.brought.load(SeqCst), 2);
     // Pushed by another name, its files count as well.
     let named = Push { kind: AssetKind::Directory, ..push("urn:tree", root) };
     parts.assets.push(named).await.unwrap();
-    assert!(parts.memory.remove(&InstanceName::default(), &file).await.unwrap());
+    assert!(BlobStore::remove(&parts.memory, &InstanceName::default(), &file).await.unwrap());
     wanted.wanted.uris = vec!["urn:tree".into()];
     assert!(is_missing(parts.assets.fetch(wanted).await));
     let broken = Push { kind: AssetKind::Directory, ..push("urn:tree", root) };
