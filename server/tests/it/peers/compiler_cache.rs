@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use millrace_server::auth::Role;
+use millrace_server::config::RawCacheConfig;
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::tool::{command, fixture, installed, on_path, succeeded};
-use crate::app::TestApp;
+use crate::app::{Options, TestApp};
 
 /// The two files of C++ to compile, in a folder of their own.
 fn sources(test: &TestApp) -> PathBuf {
@@ -41,7 +42,7 @@ fn ccache(test: &TestApp, storage: &str) -> Command {
     ccache
 }
 
-async fn ccache_compiles_once(test: &TestApp, storage: &str) {
+async fn ccache_hits(test: &TestApp, storage: &str) {
     let storage = format!("{storage} connect-timeout=10000 operation-timeout=30000");
     let folder = sources(test);
     succeeded(ccache(test, &storage).arg("--zero-stats")).await;
@@ -69,10 +70,10 @@ async fn ccache_compiles_once(test: &TestApp, storage: &str) {
 }
 
 #[tokio::test]
-async fn ccache_compiles_once_in_each_of_its_layouts() {
+async fn ccache_compiles_once() {
     let test = TestApp::open().await;
-    ccache_compiles_once(&test, &format!("{}/cache layout=flat", test.url)).await;
-    ccache_compiles_once(&test, &format!("{}/team/app/cache layout=subdirs", test.url)).await;
+    ccache_hits(&test, &format!("{}/cache layout=flat", test.url)).await;
+    ccache_hits(&test, &format!("{}/team/app/cache layout=subdirs", test.url)).await;
     test.close().await;
 }
 
@@ -80,7 +81,16 @@ async fn ccache_compiles_once_in_each_of_its_layouts() {
 async fn ccache_shows_its_token() {
     let test = TestApp::with_tokens().await;
     let token = test.token(Role::CacheWrite).await;
-    ccache_compiles_once(&test, &format!("{}/team/app/cache bearer-token={token}", test.url)).await;
+    ccache_hits(&test, &format!("{}/team/app/cache bearer-token={token}", test.url)).await;
+    test.close().await;
+}
+
+/// Its third layout has ccache's own bytes where Bazel has action results: a server takes that only when told to.
+#[tokio::test]
+async fn ccache_compiles_once_in_the_layout_of_bazel() {
+    let cache = RawCacheConfig { opaque_actions: true, ..Default::default() };
+    let test = TestApp::start(Options { cache, ..Options::default() }).await;
+    ccache_hits(&test, &format!("{} layout=bazel", test.url)).await;
     test.close().await;
 }
 
