@@ -169,7 +169,7 @@ async fn what_is_too_large_or_too_slow_is_given_up() {
         assert_eq!(code(failed.status.as_ref()), Code::ResourceExhausted, "{path}: {:?}", failed.status);
     }
     let mut slow = blob(&[&upstream.url("/slow")], &[]);
-    slow.timeout = Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 });
+    slow.timeout = Some(bazel_remote_apis::google::protobuf::Duration { seconds: 0, nanos: 50_000_000 });
     let (one, two) = tokio::join!(fetch(test.wire(), slow.clone()), fetch(test.wire(), slow));
     assert_eq!(code(one.expect("an answer").status.as_ref()), Code::DeadlineExceeded);
     assert_eq!(code(two.expect("an answer").status.as_ref()), Code::DeadlineExceeded);

@@ -37,7 +37,7 @@ async fn point_33_pushed_assets_are_found_by_any_of_their_names() {
     assert_eq!(found.blob_digest, Some(digest(b"two")));
     let plain = fetch(test.wire(), blob(&["urn:x:1"], &[])).await.expect_err("other qualifiers, another asset");
     assert_eq!(plain.code(), Code::NotFound);
-    first.expire_at = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+    first.expire_at = Some(bazel_remote_apis::google::protobuf::Timestamp { seconds: 1, nanos: 0 });
     push(test.wire(), first).await.expect("pushed with an end");
     let expired = fetch(test.wire(), blob(&["urn:x:1"], &[("vcs.commit", "abc"), ("whatever", "it is")])).await;
     assert_eq!(expired.expect_err("expired").code(), Code::InvalidArgument);
