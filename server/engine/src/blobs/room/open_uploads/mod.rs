@@ -2,12 +2,15 @@
 //! left unfinished, which are kept for a while for their clients to go on with. Lost with the process: then a client
 //! begins again.
 
-use std::collections::{BTreeMap, HashMap};
+mod table;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
+
+use table::{Slot, Table, key};
 
 use super::limits::BlobLimits;
 use super::sink::Sink;
@@ -23,24 +26,6 @@ pub(super) struct OpenUploads {
     count: AtomicUsize,
     /// Changes only; nothing is awaited while it is held, and no sink is dropped: that may delete files.
     table: Mutex<Table>,
-}
-
-#[derive(Default)]
-struct Table {
-    next: u64,
-    blobs: HashMap<(InstanceName, Digest), Vec<Slot>>,
-    /// When and which, the oldest first.
-    parked: BTreeMap<(i64, u64), (InstanceName, Digest)>,
-    parked_bytes: u64,
-    slots: usize,
-}
-
-struct Slot {
-    id: u64,
-    name: UploadName,
-    progress: Arc<Progress>,
-    /// Of an upload that was left unfinished, and when that was.
-    parked: Option<(Sink, i64)>,
 }
 
 /// What an upload's writer and others know of it.
@@ -204,59 +189,4 @@ impl OpenUploads {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Table {
-    /// Makes an upload that was left one that is written again.
-    fn unpark(&mut self, name: &UploadName, id: u64) -> Option<(Ticket, Sink)> {
-        let slot = self.blobs.get_mut(&key(name))?.iter_mut().find(|slot| slot.id == id)?;
-        let (sink, parked_ms) = slot.parked.take()?;
-        self.parked.remove(&(parked_ms, id));
-        self.parked_bytes -= slot.progress.taken.load(Relaxed);
-        Some((Ticket { id, progress: Arc::clone(&slot.progress) }, sink))
-    }
-
-    /// Gives the sink back when the upload has no place any more, or its blob is here by now.
-    fn park(&mut self, name: &UploadName, id: u64, sink: Sink, now_ms: i64) -> Option<Sink> {
-        let key = key(name);
-        let slots = self.blobs.get_mut(&key).into_iter().flatten();
-        let Some(slot) = slots.into_iter().find(|slot| slot.id == id) else { return Some(sink) };
-        if slot.progress.complete.load(Relaxed) {
-            self.remove_from(&key, id);
-            return Some(sink);
-        }
-        slot.parked = Some((sink, now_ms));
-        self.parked_bytes += slot.progress.taken.load(Relaxed);
-        self.parked.insert((now_ms, id), key);
-        None
-    }
-
-    fn remove(&mut self, name: &UploadName, id: u64) -> Option<Slot> {
-        self.remove_from(&key(name), id)
-    }
-
-    fn remove_oldest(&mut self) -> Option<Slot> {
-        let ((_, id), key) = self.parked.first_key_value()?;
-        let (id, key) = (*id, key.clone());
-        self.remove_from(&key, id)
-    }
-
-    fn remove_from(&mut self, key: &(InstanceName, Digest), id: u64) -> Option<Slot> {
-        let slots = self.blobs.get_mut(key)?;
-        let at = slots.iter().position(|slot| slot.id == id)?;
-        let slot = slots.swap_remove(at);
-        self.slots -= 1;
-        if slots.is_empty() {
-            self.blobs.remove(key);
-        }
-        if let Some((_, parked_ms)) = &slot.parked {
-            self.parked.remove(&(*parked_ms, id));
-            self.parked_bytes -= slot.progress.taken.load(Relaxed);
-        }
-        Some(slot)
-    }
-}
-
-fn key(name: &UploadName) -> (InstanceName, Digest) {
-    (name.instance.clone(), name.digest)
 }

@@ -1,13 +1,17 @@
 //! Blobs and entries in memory: the plainest store that keeps the promises of [`BlobStore`] and [`EntryStore`] but one
 //! (it forgets everything when it is dropped). Strictly the least recently used goes first. Knows no files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod kept;
+
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use millrace_proto::digest::{Digest, DigestFunction};
 use millrace_proto::instance_name::InstanceName;
+
+use kept::{Kept, Key, blob_key};
 
 use super::entries::{ENTRY_MAX_BYTES, ENTRY_NAME_MAX_BYTES, EntryKey, EntryStore};
 use super::store::{BlobRead, BlobSource, BlobStore, BlobUsage, BlobWrite, Encoding, NewBlob, OpenBlob};
@@ -21,33 +25,6 @@ pub const MEMORY_WHOLE_MAX_BYTES: usize = 64 * 1024;
 pub struct MemoryBlobs {
     /// Short looks and changes only; nothing is awaited while it is held.
     kept: Arc<Mutex<Kept>>,
-}
-
-#[derive(Default)]
-struct Kept {
-    limit_bytes: u64,
-    values: HashMap<Key, Value>,
-    /// By last use, the oldest first.
-    order: BTreeMap<u64, Key>,
-    uses: u64,
-    stored_bytes: u64,
-    evicted: u64,
-    evicted_bytes: u64,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    /// Without the size, so that a hash can be found.
-    Blob(InstanceName, DigestFunction, Bytes),
-    Entry(EntryKey),
-}
-
-struct Value {
-    used: u64,
-    /// Of the decoded bytes.
-    size: u64,
-    encoding: Encoding,
-    data: Bytes,
 }
 
 impl MemoryBlobs {
@@ -188,52 +165,6 @@ impl EntryStore for MemoryBlobs {
     }
 }
 
-impl Kept {
-    fn size(&self, key: &Key) -> Option<u64> {
-        self.values.get(key).map(|value| value.size)
-    }
-
-    fn touch(&mut self, key: &Key) {
-        self.uses += 1;
-        let Some(value) = self.values.get_mut(key) else { return };
-        self.order.remove(&value.used);
-        value.used = self.uses;
-        self.order.insert(self.uses, key.clone());
-    }
-
-    fn keep(&mut self, key: Key, size: u64, encoding: Encoding, data: Bytes) -> Result<()> {
-        if self.size(&key) == Some(size) {
-            self.touch(&key);
-            return Ok(());
-        }
-        let len = data.len() as u64;
-        if self.limit_bytes > 0 && len > self.limit_bytes {
-            let message = format!("{len} bytes do not fit the store's limit of {}", self.limit_bytes);
-            return Err(Error::Exhausted(message));
-        }
-        self.remove(&key);
-        while self.limit_bytes > 0 && self.stored_bytes + len > self.limit_bytes {
-            let Some((_, oldest)) = self.order.first_key_value() else { break };
-            let oldest = oldest.clone();
-            let gone = self.remove(&oldest).map_or(0, |value| value.data.len() as u64);
-            self.evicted += 1;
-            self.evicted_bytes += gone;
-        }
-        self.uses += 1;
-        self.order.insert(self.uses, key.clone());
-        self.stored_bytes += len;
-        self.values.insert(key, Value { used: self.uses, size, encoding, data });
-        Ok(())
-    }
-
-    fn remove(&mut self, key: &Key) -> Option<Value> {
-        let value = self.values.remove(key)?;
-        self.order.remove(&value.used);
-        self.stored_bytes -= value.data.len() as u64;
-        Some(value)
-    }
-}
-
 struct MemoryRead(Bytes);
 
 #[async_trait]
@@ -266,8 +197,4 @@ impl BlobWrite for MemoryWrite {
         let key = blob_key(&self.instance, &digest);
         self.store.lock().keep(key, digest.size(), self.encoding, self.data.freeze())
     }
-}
-
-fn blob_key(instance: &InstanceName, digest: &Digest) -> Key {
-    Key::Blob(instance.clone(), digest.function(), Bytes::copy_from_slice(digest.hash()))
 }
