@@ -91,11 +91,10 @@ impl TreeBuilder {
             return Err(refused(path, "is the root, and no directory"));
         };
         let folder = self.make(path, folders)?;
-        match folder.insert((*name).to_owned(), node) {
-            Some(Node::Folder(_)) => Err(refused(path, "is a directory, and again something else")),
-            Some(_) => Ok(()),
-            None => self.count(1),
+        if matches!(folder.get(*name), Some(Node::Folder(_))) {
+            return Err(refused(path, "is a directory, and again something else"));
         }
+        if folder.insert((*name).to_owned(), node).is_none() { self.count(1) } else { Ok(()) }
     }
 
     /// The folder at a path, made if need be. Never through a link.
