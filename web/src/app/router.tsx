@@ -1,6 +1,7 @@
 // The map of the pages: paths and their typed search parameters, which are the deep links. Pages load when first seen.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { STATE_NAMES, type StateName } from "@/api/state";
+import { WINDOW_DEFAULT, WINDOW_NAMES, type WindowName } from "@/cache/activity";
 import { LoginPage } from "@/session/login-page";
 import { ErrorPage, NotFoundPage } from "./fallback";
 import { Shell } from "./shell";
@@ -49,11 +50,60 @@ export const runRoute = createRoute({
   component: lazyRouteComponent(() => import("@/run/run-page"), "RunPage"),
 });
 
+/** "/cache?instance=a/b&window=7d"; no instance: all of them; an empty one: the one without a name. */
+export interface CacheSearch {
+  instance?: string | undefined;
+  window?: WindowName | undefined;
+}
+
+export const cacheRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/cache",
+  validateSearch: (search): CacheSearch => ({
+    ...(typeof search.instance === "string" ? { instance: search.instance } : {}),
+    ...(WINDOW_NAMES.includes(search.window as WindowName) && search.window !== WINDOW_DEFAULT ? { window: search.window as WindowName } : {}),
+  }),
+  component: lazyRouteComponent(() => import("@/cache/cache-page"), "CachePage"),
+});
+
+/** What names a blob beside its hash; a digest function only where the hash's length does not tell it. */
+interface DigestSearch {
+  size?: string | undefined;
+  instance?: string | undefined;
+  fn?: string | undefined;
+}
+
+/** "/actions/0a1b…?size=142&instance=a/b". Below /cache are the keys of build tools: pages stay clear of it. */
+export const actionRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/actions/$hash",
+  validateSearch: digestSearch,
+  component: lazyRouteComponent(() => import("@/cache/action-page"), "ActionPage"),
+});
+
+/** "/blobs/0a1b…?size=142&kind=directory&at=src/lib&name=inputs": from this directory down to src/lib. */
+export interface BlobSearch extends DigestSearch {
+  kind?: "directory" | undefined;
+  at?: string | undefined;
+  name?: string | undefined;
+}
+
+export const blobRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/blobs/$hash",
+  validateSearch: (search): BlobSearch => {
+    const at = text(search.at);
+    const name = text(search.name);
+    return { ...digestSearch(search), ...(search.kind === "directory" ? { kind: "directory" as const } : {}), ...(at === undefined ? {} : { at }), ...(name === undefined ? {} : { name }) };
+  },
+  component: lazyRouteComponent(() => import("@/cache/blob-page"), "BlobPage"),
+});
+
 const runners = createRoute({ getParentRoute: () => root, path: "/runners", component: lazyRouteComponent(() => import("@/runners/runners-page"), "RunnersPage") });
 const login = createRoute({ getParentRoute: () => root, path: "/sign-in", component: LoginPage });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, runsRoute, runRoute, runners, login]),
+  routeTree: root.addChildren([home, runsRoute, runRoute, cacheRoute, actionRoute, blobRoute, runners, login]),
   defaultPreload: "intent",
   defaultErrorComponent: ErrorPage,
   // Plain text in links: "?job=build" rather than JSON; a line range must not become a number.
@@ -63,7 +113,7 @@ export const router = createRouter({
     for (const [name, value] of Object.entries(search)) {
       if (typeof value === "string" || typeof value === "number") params.set(name, String(value));
     }
-    const text = params.toString().replaceAll("%2C", ",");
+    const text = params.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
     return text === "" ? "" : `?${text}`;
   },
 });
@@ -72,6 +122,13 @@ declare module "@tanstack/react-router" {
   interface Register {
     router: typeof router;
   }
+}
+
+function digestSearch(search: Record<string, unknown>): DigestSearch {
+  const size = text(search.size);
+  const instance = text(search.instance);
+  const fn = text(search.fn);
+  return { ...(size === undefined ? {} : { size }), ...(instance === undefined ? {} : { instance }), ...(fn === undefined ? {} : { fn }) };
 }
 
 function text(value: unknown): string | undefined {

@@ -13,6 +13,7 @@ const TABS = [
   { to: "/", label: "Home" },
   { to: "/runs", label: "Runs" },
   { to: "/runners", label: "Runners" },
+  { to: "/cache", label: "Cache" },
 ] as const;
 
 export function Shell() {
@@ -24,6 +25,7 @@ export function Shell() {
   useShortcut("g h", "Go to home", () => void navigate({ to: "/" }));
   useShortcut("g r", "Go to runs", () => void navigate({ to: "/runs", search: {} }));
   useShortcut("g n", "Go to runners", () => void navigate({ to: "/runners" }));
+  useShortcut("g c", "Go to the cache", () => void navigate({ to: "/cache", search: {} }));
   useShortcut("t", "Light or dark", toggleTheme);
   useShortcut("?", "This list", () => setHelp(true));
   const locked = session.data?.authenticated === false;
@@ -39,7 +41,7 @@ export function Shell() {
         </Link>
         <nav aria-label="Pages" className="flex h-full items-stretch">
           {TABS.map((tab) => {
-            const current = tab.to === "/" ? pathname === "/" : pathname.startsWith(tab.to);
+            const current = tab.to === "/" ? pathname === "/" : within(pathname, tab.to) || (tab.to === "/cache" && (within(pathname, "/actions") || within(pathname, "/blobs")));
             return (
               <Link key={tab.to} to={tab.to} aria-current={current ? "page" : undefined} className={`flex items-center border-b-2 px-2.5 ${current ? "border-accent font-medium text-ink" : "border-transparent text-muted hover:text-ink"}`}>
                 {tab.label}
@@ -60,6 +62,10 @@ export function Shell() {
       <ShortcutDialog open={help} onOpenChange={setHelp} />
     </div>
   );
+}
+
+function within(pathname: string, tab: string): boolean {
+  return pathname === tab || pathname.startsWith(`${tab}/`);
 }
 
 function ThemeButton() {

@@ -7,6 +7,9 @@ import { curlCall } from "@/api/curl";
 import { useRights } from "@/api/session";
 import { State } from "@/api/state";
 import { errorText } from "@/api/transport";
+import { hitRate, isUsed, lookups, rateText, WINDOWS } from "@/cache/activity";
+import { bazelrc } from "@/cache/bazelrc";
+import { CacheService } from "@/gen/millrace/v1/cache_pb";
 import { PipelineService } from "@/gen/millrace/v1/pipeline_pb";
 import { RunnerService } from "@/gen/millrace/v1/runner_pb";
 import { RunnerState } from "@/gen/pkg/proto/runner/v1/runner_pb";
@@ -22,6 +25,7 @@ import hello from "../../../examples/hello.yml?raw";
 
 const POLL_MS = 2_000;
 const RECENT_RUNS = 10;
+const USED_LATELY = { allInstances: true, windowSeconds: BigInt(WINDOWS["30d"].seconds), steps: 1 };
 
 export function HomePage() {
   const { runs, error, isSuccess } = useLiveRuns([], RECENT_RUNS);
@@ -66,6 +70,7 @@ export function HomePage() {
             </p>
             <RunExamples disabled={!rights.run || !up} />
           </Check>
+          <CacheCheck />
           <Check done={connected.length > 1} optional title="Add a runner">
             <p>More machines, other systems: Linux, macOS or Windows. It needs no open port.</p>
             <div className="mt-1.5">
@@ -120,6 +125,36 @@ function Check({ done, busy = false, optional = false, title, children }: { done
         <div className="text-muted">{children}</div>
       </div>
     </li>
+  );
+}
+
+/** Turns green with the first call of a build tool. */
+function CacheCheck() {
+  const { mode } = useRights();
+  const { data } = useQuery(CacheService.method.listCacheActivity, USED_LATELY, { refetchInterval: ({ state }) => (isUsed(state.data?.total) ? false : POLL_MS) });
+  const used = isUsed(data?.total);
+  const words = WINDOWS["30d"].words;
+  return (
+    <Check done={used} optional title="Remote cache used">
+      {used ? (
+        <p>
+          <Link to="/cache" search={{}} className="text-link">
+            {lookups(data?.total) > 0 ? `Hit rate ${rateText(hitRate(data?.total))} in ${words}` : `In use in ${words}`}
+          </Link>
+        </p>
+      ) : (
+        <>
+          <p className="mb-1.5">
+            Put this in a <code>.bazelrc</code> and build twice. For ccache, sccache, Gradle and curl{" "}
+            <Link to="/cache" search={{}} className="text-link">
+              look at the cache page
+            </Link>
+            .
+          </p>
+          <Command line={bazelrc({ instance: "", token: mode === "serve" })} label="Lines for .bazelrc" />
+        </>
+      )}
+    </Check>
   );
 }
 

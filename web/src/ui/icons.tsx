@@ -28,3 +28,9 @@ export const ClockIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="M8 4.50
 export const FoldIcon = icon(<path d="M2.5 8h11M8 1.500v4m0 0L6 3.500m2 2 2-2M8 14.500v-4m0 0-2 2m2-2 2 2" />);
 export const PlusIcon = icon(<path d="M8 3v10M3 8h10" />);
 export const MillIcon = icon(<><circle cx="8" cy="6" r="4" /><path d="M8 2v8M4 6h8M5.2 3.200l5.6 5.600M10.8 3.2 5.2 8.800M1.5 13.500c1.1-1 2.2-1 3.3 0s2.2 1 3.2 0 2.2-1 3.2 0 2.2 1 3.3 0" /></>);
+export const FolderIcon = icon(<path d="M1.5 4a1 1 0 0 1 1-1h3.200l1.500 1.8h6.300a1 1 0 0 1 1 1V12a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1z" />);
+export const FileIcon = icon(<><path d="M3.5 2.500a1 1 0 0 1 1-1h4.700l3.300 3.300v8.700a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1z" /><path d="M9 1.700V5h3.300" /></>);
+export const LinkIcon = icon(<path d="M6.700 9.300 9.300 6.7M7 4.600l1.600-1.600a3 3 0 0 1 4.300 4.300L11.3 8.900M9 11.400 7.400 13a3 3 0 0 1-4.300-4.300L4.700 7.100" />);
+export const MissIcon = icon(<><circle cx="8" cy="8" r="6.2" strokeDasharray="2.2 2.2" /><path d="M5.500 8h5" /></>);
+export const HitIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="m5.200 8.200 2 2 3.700-4.200" /></>);
+export const StoredIcon = icon(<><path d="M8 2v6.500m0 0 2.500-2.500M8 8.500 5.500 6" /><path d="M2.500 9v3.500a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1V9" /></>);
