@@ -174,6 +174,7 @@ async fn a_bomb_is_stopped_at_the_limit() {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(20_000_000);
+    header.set_mode(0o644);
     header.set_cksum();
     builder.append_data(&mut header, "zeros", vec![0; 20_000_000].as_slice()).expect("in memory");
     let bomb = gzip(&builder.into_inner().expect("in memory"));

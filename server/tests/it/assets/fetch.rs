@@ -53,9 +53,17 @@ async fn point_33_requests_that_cannot_be_are_invalid() {
     assert!(twice.code() == Code::InvalidArgument && twice.message().contains("unique"), "{twice}");
     let unknown = fetch(test.wire(), blob(&[&url], &[("a.b", "1"), ("vcs.branch", "x")])).await.expect_err("unknown");
     assert_eq!(unknown.code(), Code::InvalidArgument);
-    let details = String::from_utf8_lossy(unknown.details()).into_owned();
-    for part in ["google.rpc.BadRequest", "qualifiers.name", "\"a.b\" not supported", "\"vcs.branch\" not supported"] {
-        assert!(details.contains(part), "{details}");
+    // Over Connect, whose errors carry their details in the body.
+    let body = serde_json::json!({"uris": [url], "qualifiers": [{"name": "a.b"}, {"name": "vcs.branch"}]});
+    let call = format!("{}/build.bazel.remote.asset.v1.Fetch/FetchBlob", test.url);
+    let answer = reqwest::Client::new().post(call).json(&body).send().await.expect("an answer");
+    let error: serde_json::Value = answer.json().await.expect("JSON");
+    assert_eq!(error["details"][0]["type"], "google.rpc.BadRequest", "{error}");
+    let value = error["details"][0]["value"].as_str().expect("a value");
+    let value = base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, value).expect("base64");
+    let details = String::from_utf8_lossy(&value).into_owned();
+    for part in ["qualifiers.name", "\"a.b\" not supported", "\"vcs.branch\" not supported"] {
+        assert!(details.contains(part), "{details:?}");
     }
     for pair in [
         ("checksum.sri", "md5-x"),

@@ -64,8 +64,9 @@ async fn point_33_repositories_become_directories() {
     std::fs::write(work.join("README"), "one").expect("written");
     std::fs::write(work.join("sub/tool"), "tool").expect("written");
     std::os::unix::fs::symlink("sub/tool", work.join("link")).expect("a link");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(work.join("sub/tool"), executable).expect("changed");
     git(&work, &["add", "."]);
-    git(&work, &["update-index", "--chmod=+x", "sub/tool"]);
     git(&work, &["commit", "--quiet", "-m", "one"]);
     let first = git(&work, &["rev-parse", "HEAD"]);
     git(&work, &["switch", "--quiet", "-c", "other"]);
