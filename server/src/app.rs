@@ -11,7 +11,6 @@ use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::Runners;
 use millrace_engine::scheduler::{Run, Scheduler, TICK_MS};
 use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
-use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
 use millrace_store::logs::disk::{DiskLogs, DiskLogsOptions};
 use millrace_store::sqlite::SqliteStore;
 use tokio::task::JoinHandle;
@@ -26,8 +25,6 @@ use crate::metrics::Metrics;
 pub const DATABASE_FILE: &str = "millrace.db";
 /// The logs below the data folder.
 const LOGS_FOLDER: &str = "logs";
-/// Blobs, and the entries beside them, below the data folder.
-const BLOBS_FOLDER: &str = "blobs";
 /// The remote cache below the data folder.
 const BLOBS_FOLDER: &str = "blobs";
 
