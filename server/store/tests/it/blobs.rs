@@ -2,6 +2,7 @@
 
 mod damage;
 mod eviction;
+mod full;
 mod kill;
 mod model;
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use hashbrown::HashSet;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use millrace_engine::blobs::{BlobStore, BlobUsage, BlobWrite, Encoding, NewBlob, OpenBlob};
 use millrace_engine::error::{Error, Result};
 use millrace_proto::digest::{Digest, DigestFunction};
@@ -20,20 +21,27 @@ use super::{DiskBlobs, same_for_all};
 impl BlobStore for DiskBlobs {
     async fn missing(&self, instance: &InstanceName, digests: &[Digest]) -> Result<Vec<Digest>> {
         let names = self.names(instance, digests);
-        let mut missing = Vec::new();
+        let mut missing: Vec<u32> = Vec::new();
         {
             let mut catalog = self.shared.lock();
             let now = self.shared.ticks.now();
-            for (name, digest) in names.iter().zip(digests) {
+            for (at, (name, digest)) in (0..).zip(names.iter().zip(digests)) {
                 if catalog.index.find(*name, now, Use::Lease, |item| item.size == digest.size()).is_none() {
-                    missing.push((*name, *digest));
+                    missing.push(at);
                 }
             }
         }
-        let mut seen = HashSet::<(Fingerprint, u64), std::hash::RandomState>::default();
-        seen.reserve(missing.len());
-        missing.retain(|(name, digest)| seen.insert((*name, digest.size())));
-        Ok(missing.into_iter().map(|(_, digest)| digest).collect())
+        // Names are hashes already.
+        let mut seen = HashTable::with_capacity(missing.len());
+        let mut once = Vec::with_capacity(missing.len());
+        for at in missing {
+            let same = |other: &u32| digests[*other as usize] == digests[at as usize];
+            if let Entry::Vacant(place) = seen.entry(names[at as usize].0, same, |other| names[*other as usize].0) {
+                place.insert(at);
+                once.push(digests[at as usize]);
+            }
+        }
+        Ok(once)
     }
 
     async fn find(&self, instance: &InstanceName, function: DigestFunction, hash: &[u8]) -> Result<Option<Digest>> {

@@ -148,6 +148,10 @@ impl Index {
     fn touch(&mut self, id: u32, now: u32, of: Use) {
         let lease = of == Use::Lease && self.lease_ticks > 0 || self.has_lease(&self.slab[id], now);
         let was_leased = self.slab[id].leased;
+        if of == Use::Lease && was_leased && self.slab[id].used_at == now {
+            // The same digests are asked for again and again: among those with a lease the order is that of ticks.
+            return;
+        }
         let slab = &mut self.slab;
         slab[id].used_at = now;
         if lease == was_leased {

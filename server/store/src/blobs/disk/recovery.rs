@@ -2,7 +2,6 @@
 //! files, then the order of use.
 
 use std::fs::{File, OpenOptions};
-use std::hash::RandomState;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +15,6 @@ use super::record::{HEADER_BYTES, Header, Kind};
 use super::scan::scan_pack;
 use super::slab::{Item, Place};
 use super::uses::{Uses, uses_disk_bytes};
-
-/// First halves of names.
-type Names = hashbrown::HashSet<u64, RandomState>;
 
 /// What was found.
 pub struct Recovered {
@@ -49,55 +45,47 @@ pub fn recover(root: &Path, packs: &Path, large: &LargeFiles, lease: u32, resume
         let since = |offset: u32| uses.as_ref().is_none_or(|uses| Place::in_pack(*number, offset) >= uses.until);
         since_uses.extend(headers.iter().filter(|(at, _)| since(*at)).map(|(_, header)| header.fingerprint.0));
     }
-    let mut known = Names::default();
-    if let Some(uses) = &uses {
-        known.reserve(uses.names.len());
-        known.extend(&uses.names);
-    }
-    if let Some(uses) = &uses {
-        drop_evicted(&mut catalog, uses, &known);
-    }
     let mut used: u64 = catalog.packs.values().map(|pack| pack.disk_bytes).sum();
     for item in large.list()? {
         if let Some(before) = catalog.insert(item, 0).filter(|before| before.place.file().is_some()) {
             used -= large.remove(&before);
         }
         used += large_disk_bytes(item.stored_len);
-        if !known.contains(&item.fingerprint.0) {
-            since_uses.push(item.fingerprint.0);
-        }
     }
-    let now = in_order(&mut catalog.index, uses.as_ref(), &since_uses, &known);
+    let now = in_order(&mut catalog, uses.as_ref(), &since_uses);
     used += uses_disk_bytes(uses.map_or(0, |uses| uses.names.len() as u64));
     Ok(Recovered { catalog, used, active, next_pack: numbers.last().map_or(1, |last| last + 1), now })
 }
 
-/// Drops what stands in a pack though it had been evicted when the order was written down.
-fn drop_evicted(catalog: &mut Catalog, uses: &Uses, known: &Names) {
-    let mut evicted = Vec::new();
-    let mut number = 0;
-    while let Some(piece) = catalog.index.piece(number) {
-        let items = piece.map(|(item, _)| item);
-        evicted.extend(items.filter(|item| item.place < uses.until && !known.contains(&item.fingerprint.0)).copied());
-        number += 1;
-    }
-    for item in evicted {
-        catalog.remove(item.fingerprint, |_| true);
-    }
-}
-
-/// Brings the items into their order of use: those that nothing is known of, those that the order names, and those that
-/// came after it. Each gets a time of its own.
-fn in_order(index: &mut Index, uses: Option<&Uses>, since: &[u64], known: &Names) -> u32 {
+/// Brings the items into their order of use: those that the order names, then those that came after it. Each gets a
+/// time of its own. What stands in a pack though it had been evicted when the order was written down is dropped.
+fn in_order(catalog: &mut Catalog, uses: Option<&Uses>, since: &[u64]) -> u32 {
     let mut now = 0;
-    let mut touch = |name: u64| {
+    let mut touch = |index: &mut Index, name: u64| {
         now += 1;
         index.touch_half(name, now);
     };
     if let Some(uses) = uses {
-        uses.names.iter().for_each(|name| touch(*name));
+        uses.names.iter().for_each(|name| touch(&mut catalog.index, *name));
     }
-    since.iter().filter(|name| !known.contains(*name)).for_each(|name| touch(*name));
+    let (mut evicted, mut large) = (Vec::new(), Vec::new());
+    let mut number = 0;
+    while let Some(piece) = catalog.index.piece(number) {
+        for (item, _) in piece.filter(|(_, used_at)| *used_at == 0) {
+            if item.place.file().is_some() {
+                large.push((item.place, item.fingerprint.0));
+            } else if uses.is_some_and(|uses| item.place < uses.until) {
+                evicted.push(item.fingerprint);
+            }
+        }
+        number += 1;
+    }
+    for name in evicted {
+        catalog.remove(name, |_| true);
+    }
+    large.sort_unstable();
+    let large = large.iter().map(|(_, name)| *name);
+    since.iter().copied().chain(large).for_each(|name| touch(&mut catalog.index, name));
     now + 1
 }
 

@@ -124,3 +124,14 @@ async fn an_old_value_never_comes_back() {
         assert!(store.usage().evicted > 100, "{:?}", store.usage());
     }
 }
+
+/// Tries until it is so; for what another thread, or a look at the disk that is half a second old, brings about.
+pub async fn eventually(so: impl AsyncFn() -> bool) {
+    for _ in 0..2000 {
+        if so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("it never was so");
+}
