@@ -25,7 +25,12 @@ pub struct RawCacheConfig {
     #[arg(long = "cache-blob-max", env = "MILLRACE_CACHE_BLOB_MAX", value_name = "SIZE")]
     pub blob_max: Option<String>,
     /// How long a blob stays at least after a client was told that it is there, 0 to 86400 [default: 60]
-    #[arg(long = "cache-lease-seconds", env = "MILLRACE_CACHE_LEASE_SECONDS", value_name = "SECONDS")]
+    #[arg(
+        id = "cache_lease_seconds",
+        long = "cache-lease-seconds",
+        env = "MILLRACE_CACHE_LEASE_SECONDS",
+        value_name = "SECONDS"
+    )]
     pub lease_seconds: Option<u32>,
     /// The only instance names there are [default: every name]
     #[arg(long = "cache-instances", env = "MILLRACE_CACHE_INSTANCES", value_delimiter = ',', value_name = "A,B/C")]
