@@ -12,6 +12,7 @@ import { LogService, LogMark_Kind } from "../src/gen/millrace/v1/log_pb.js";
 import { PipelineService, RunSchema, State, type Run } from "../src/gen/millrace/v1/pipeline_pb.js";
 import { RunnerSchema, RunnerService } from "../src/gen/millrace/v1/runner_pb.js";
 import { RunnerState } from "../src/gen/pkg/proto/runner/v1/runner_pb.js";
+import { cacheRoutes, casAnswer, FakeCache } from "./fake-cache.js";
 import { FakeLog } from "./fake-log.js";
 
 export const CSP = "default-src 'self'; style-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' data:; connect-src 'self'";
@@ -20,6 +21,7 @@ export interface Fake {
   url: string;
   logs: Map<string, FakeLog>;
   runs: Map<string, Run>;
+  cache: FakeCache;
   /** Calls by method name. */
   calls: Map<string, number>;
   /** Set to make the server ask for a token. */
@@ -33,13 +35,20 @@ export async function startFake(): Promise<Fake> {
   const logs = new Map<string, FakeLog>();
   const runs = new Map<string, Run>();
   const calls = new Map<string, number>();
+  const cache = new FakeCache();
   const watchers = new Set<(run: Run) => void>();
-  const api = connectNodeAdapter({ routes: (router) => routes(router, { logs, runs, calls, watchers }) });
-  const fake = { url: "", logs, runs, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
+  const api = connectNodeAdapter({
+    routes: (router) => {
+      routes(router, { logs, runs, calls, watchers });
+      cacheRoutes(router, cache);
+    },
+  });
+  const fake = { url: "", logs, runs, cache, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://fake").pathname;
     if (path === "/api/session") session(fake, request, response);
-    else if (path.startsWith("/millrace.v1.")) {
+    else if (casAnswer(cache, path, request, response)) return;
+    else if (/^\/(millrace\.v1|build\.bazel|google\.bytestream)\./.test(path)) {
       if (fake.locked) response.writeHead(401, { "content-type": "application/json" }).end('{"code":"unauthenticated","message":"sign in"}');
       else api(request, response);
     } else if (path.startsWith("/logs/")) response.writeHead(200, { "content-type": "text/plain" }).end("raw\n");

@@ -2,14 +2,17 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test, type Page } from "@playwright/test";
 import { State } from "../src/gen/millrace/v1/pipeline_pb.js";
+import { fillCache, PLACE, type Sample } from "./cache-sample.js";
 import { FakeLog } from "./fake-log.js";
 import { sampleRun, startFake, type Fake } from "./fake-server.js";
 
 let fake: Fake;
+let sample: Sample;
 const problems: string[] = [];
 
 test.beforeAll(async () => {
   fake = await startFake();
+  sample = fillCache(fake.cache);
   const now = Date.now();
   for (let i = 1; i <= 40; i += 1) {
     const state = [State.SUCCESS, State.FAILURE, State.SUCCESS, State.CANCELLED, State.RUNNING, State.QUEUED][i % 6] ?? State.SUCCESS;
@@ -45,6 +48,12 @@ const PAGES = [
   { name: "run-live", path: "/runs/now", ready: "Live" },
   { name: "run-summary", path: "/runs/ok?view=summary", ready: "Coverage" },
   { name: "runners", path: "/runners", ready: "win-17" },
+  { name: "cache", path: "/cache", ready: "Lookups that hit" },
+  { name: "action", path: () => `/actions/${sample.full.hash}?size=${sample.full.sizeBytes}&instance=${PLACE}`, ready: "the river is low" },
+  { name: "action-bare", path: () => `/actions/${sample.bare.hash}`, ready: "exit code 3" },
+  { name: "action-lost", path: () => `/actions/${sample.lost.hash}?size=140`, ready: "no result of this action" },
+  { name: "directory", path: () => `/blobs/${sample.inputs.hash}?size=${sample.inputs.sizeBytes}&instance=${PLACE}&kind=directory&name=inputs`, ready: "wheel.c" },
+  { name: "blob", path: () => `/blobs/${sample.report.hash}?size=${sample.report.sizeBytes}&instance=${PLACE}&name=report.txt`, ready: "line 9 of the long report" },
   { name: "login", path: "/sign-in", ready: "Token" },
   { name: "not-found", path: "/nowhere", ready: "There is nothing at this address" },
   { name: "no-run", path: "/runs/nope", ready: "There is no such run" },
@@ -60,7 +69,7 @@ for (const { look, theme, width } of LOOKS) {
     test(`${name} in ${look}`, async ({ page }) => {
       await page.emulateMedia({ colorScheme: theme });
       await page.setViewportSize({ width, height: 850 });
-      await page.goto(fake.url + path);
+      await page.goto(fake.url + (typeof path === "string" ? path : path()));
       await expect(page.getByText(ready).first()).toBeVisible();
       await settle(page);
       await page.screenshot({ path: `test-results/${name}-${look}.png`, fullPage: width === 390 });

@@ -46,9 +46,9 @@ export function FolderRow({ depth = 0, note, children }: { depth?: number; note:
 
 export function UnfoldButton({ open, name, disabled = false, onToggle }: { open: boolean; name: string; disabled?: boolean; onToggle: () => void }) {
   return (
-    <button type="button" aria-expanded={open} disabled={disabled} onClick={onToggle} className="inline-flex max-w-full items-center gap-1 rounded text-left font-medium disabled:text-muted" data-row="">
+    <button type="button" aria-expanded={open} disabled={disabled} onClick={onToggle} className="flex max-w-full items-center gap-1 rounded text-left font-medium disabled:text-muted" data-row="">
       <ChevronIcon className={`text-muted ${open ? "rotate-90" : ""}`} />
-      <span className="truncate">{name}</span>
+      <span className="min-w-0 sm:truncate">{name}</span>
     </button>
   );
 }
@@ -68,7 +68,7 @@ function Name({ icon, depth, children }: { icon: ReactNode; depth: number; child
   return (
     <span className="flex min-w-0 items-center gap-1.5" style={{ paddingLeft: depth * INDENT_PX }}>
       {icon}
-      <span className="min-w-0 truncate">{children}</span>
+      <span className="min-w-0 py-1 [overflow-wrap:anywhere] sm:truncate">{children}</span>
     </span>
   );
 }

@@ -40,7 +40,7 @@ export function Section({ id, title, aside, children }: { id: string; title: str
 }
 
 export function Facts({ children }: { children: ReactNode }) {
-  return <dl className="grid grid-cols-[minmax(6rem,auto)_minmax(0,1fr)] gap-x-4 gap-y-1 sm:grid-cols-[10rem_minmax(0,1fr)]">{children}</dl>;
+  return <dl className="grid items-baseline grid-cols-[minmax(6rem,auto)_minmax(0,1fr)] gap-x-4 gap-y-1 sm:grid-cols-[10rem_minmax(0,1fr)]">{children}</dl>;
 }
 
 export function Fact({ label, children }: { label: string; children: ReactNode }) {

@@ -22,7 +22,7 @@ export function Shown({ read, blob, name, label }: { read: Extract<Read, { here:
   const cut = read.size > BigInt(read.bytes.length);
   return (
     <>
-      <pre className="max-h-[32rem] overflow-auto rounded-md border bg-code p-2.5 leading-5 whitespace-pre-wrap [overflow-wrap:anywhere]" tabIndex={0} role="region" aria-label={label}>
+      <pre className="max-h-[32rem] overflow-auto rounded-md border bg-code p-2.5 leading-5 whitespace-pre-wrap [overflow-wrap:anywhere]" tabIndex={0} role="region" aria-label={`${label}, text`}>
         {text}
       </pre>
       {cut && (
