@@ -218,7 +218,7 @@ fn digest(name: u64) -> Digest {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn does_what_a_map_does(steps in proptest::collection::vec(step(), 50..400)) {
