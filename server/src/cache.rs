@@ -6,7 +6,7 @@ use millrace_engine::actions::activity::{ActivityStore, CacheActivity};
 use millrace_engine::actions::{ActionCache, ActionCacheOptions, Chunking, Trees};
 use millrace_engine::assets::{Assets, Downloader};
 use millrace_engine::blobs::{
-    AtRest, BlobLimits, BlobMeter, BlobRoom, BlobStore, EntryStore, Metered, SizeLimited, Verified, VerifyReads,
+    AtRest, BlobLimits, BlobMeter, BlobRoom, BlobStore, BlobTraffic, EntryStore, Metered, SizeLimited, Verified, VerifyReads,
 };
 use millrace_engine::clock::Clock;
 use millrace_engine::keys::KeyCache;
@@ -31,6 +31,8 @@ pub struct Cache {
     pub keys: Arc<KeyCache>,
     /// What passes through.
     pub activity: Arc<CacheActivity>,
+    /// What the store was asked and gave since the start.
+    pub meter: Arc<BlobMeter>,
     /// Which instances there are.
     pub instances: Instances,
 }
@@ -46,7 +48,9 @@ impl Cache {
         let entries: Arc<dyn EntryStore> = Arc::clone(&store) as Arc<dyn EntryStore>;
         let limits = BlobLimits { blob_max_bytes: config.blob_max_bytes, ..BlobLimits::default() };
         let reads = if config.verify_reads { VerifyReads::Always } else { VerifyReads::Checksums };
-        let store: Arc<dyn BlobStore> = Arc::new(Metered::new(store, Arc::new(BlobMeter::default())));
+        let activity = Arc::new(CacheActivity::new(activity, Arc::clone(clock)));
+        let meter = Arc::new(BlobMeter::telling(Arc::clone(&activity) as Arc<dyn BlobTraffic>));
+        let store: Arc<dyn BlobStore> = Arc::new(Metered::new(store, Arc::clone(&meter)));
         let store = Arc::new(AtRest::new(store, config.compress));
         let store = Arc::new(Verified::new(store, reads));
         let store = Arc::new(SizeLimited::new(store, limits.blob_max_bytes));
@@ -55,14 +59,8 @@ impl Cache {
             let max_bytes = config.assets.max_bytes.min(blobs.limits().blob_max_bytes);
             Arc::new(HttpDownloader::new(config.assets.allow.clone(), max_bytes)) as Arc<dyn Downloader>
         });
-        let assets = Assets::new(
-            Arc::clone(&blobs),
-            Arc::clone(&entries),
-            Arc::clone(clock),
-            downloader,
-            config.assets.timeout,
-        );
-        let activity = Arc::new(CacheActivity::new(activity, Arc::clone(clock)));
+        let assets =
+            Assets::new(Arc::clone(&blobs), Arc::clone(&entries), Arc::clone(clock), downloader, config.assets.timeout);
         let actions = ActionCache::new(
             Arc::clone(&entries),
             Arc::clone(&blobs),
@@ -77,6 +75,7 @@ impl Cache {
             chunking: Arc::new(Chunking::new(Arc::clone(&entries), Arc::clone(&blobs))),
             keys: Arc::new(KeyCache::new(entries, Arc::clone(&blobs), Arc::clone(clock))),
             activity,
+            meter,
             instances: Instances::new(config.instances.clone()),
             blobs,
         }

@@ -1,5 +1,7 @@
 //! Counters for `GET /metrics`, in Prometheus' text. Gauges of the queue and the runners are read when asked for.
 
+mod cache;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
@@ -11,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::app::App;
+use cache::CacheMetrics;
 
 /// A route and how it answered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +44,7 @@ pub struct Metrics {
     waiting: Gauge,
     queue: Family<Labels, Gauge>,
     runners: Family<RunnerState, Gauge>,
+    cache: CacheMetrics,
 }
 
 impl Default for Metrics {
@@ -63,6 +67,7 @@ impl Metrics {
             waiting: Gauge::default(),
             queue: Family::default(),
             runners: Family::default(),
+            cache: CacheMetrics::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "HTTP requests by route and status", metrics.requests.clone());
@@ -73,6 +78,7 @@ impl Metrics {
         registry.register("fetch_waiting", "FetchTask calls that wait for work", metrics.waiting.clone());
         registry.register("queue_depth", "Queued tasks by label set", metrics.queue.clone());
         registry.register("runners", "Runners by state", metrics.runners.clone());
+        metrics.cache.register(registry);
         metrics
     }
 
@@ -111,6 +117,7 @@ impl Metrics {
         let online = runners.iter().filter(|runner| app.runners.is_online(runner)).count();
         self.runners.get_or_create(&RunnerState { state: "online" }).set(online as i64);
         self.runners.get_or_create(&RunnerState { state: "offline" }).set((runners.len() - online) as i64);
+        self.cache.read(app);
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(millrace_engine::error::Error::internal)?;
         Ok(text)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connectrpc::ConnectError;
 use futures::{Stream, stream};
-use millrace_engine::actions::TreePage;
+use millrace_engine::actions::{TreePage, TreePages};
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
 use millrace_proto::reapi as wire;
@@ -20,21 +20,10 @@ pub async fn pages(
     page_size: i32,
     page_token: String,
 ) -> Result<impl Stream<Item = Result<wire::GetTreeResponse, ConnectError>> + Send + 'static, ConnectError> {
-    let first = app.cache.trees.page(&instance, &root, page_size, &page_token).await.map_err(status)?;
-    let app = Arc::clone(app);
-    Ok(stream::unfold(Some(Ok(first)), move |page| {
-        let (app, instance) = (Arc::clone(&app), instance.clone());
-        async move {
-            let page: TreePage = match page? {
-                Ok(page) => page,
-                Err(error) => return Some((Err(error), None)),
-            };
-            let next = match &*page.next_page_token {
-                "" => None,
-                token => Some(app.cache.trees.page(&instance, &root, page_size, token).await.map_err(status)),
-            };
-            Some((Ok(response(page)), next))
-        }
+    let pages = app.cache.trees.pages(&instance, &root, page_size, &page_token).await.map_err(status)?;
+    Ok(stream::try_unfold(pages, async |mut pages: TreePages| {
+        let page = pages.next().await.map_err(status)?;
+        Ok(page.map(|page| (response(page), pages)))
     }))
 }
 

@@ -11,9 +11,19 @@ use millrace_proto::instance_name::InstanceName;
 use super::store::{BlobRead, BlobSource, BlobStore, BlobUsage, BlobWrite, Encoding, NewBlob, OpenBlob};
 use crate::error::Result;
 
+/// Who wants to know which instance's bytes pass, as they pass.
+pub trait BlobTraffic: Send + Sync + 'static {
+    /// Encoded bytes of a blob were read.
+    fn read(&self, instance: &InstanceName, bytes: u64);
+    /// Encoded bytes of a blob were written.
+    fn written(&self, instance: &InstanceName, bytes: u64);
+}
+
 /// What passed since the start, as encoded bytes. Each figure is read by itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct BlobMeter {
+    /// Who is told besides.
+    traffic: Option<Arc<dyn BlobTraffic>>,
     /// Digests asked for by existence.
     pub asked: AtomicU64,
     /// Those that were missing.
@@ -72,11 +82,11 @@ impl BlobStore for Metered {
         self.meter.hits.fetch_add(1, Relaxed);
         open.source = match open.source {
             BlobSource::Whole(data) => {
-                self.meter.read_bytes.fetch_add(data.len() as u64, Relaxed);
+                self.meter.read(instance, data.len());
                 BlobSource::Whole(data)
             }
             BlobSource::Pieces(inner) => {
-                BlobSource::Pieces(Box::new(MeteredRead { inner, meter: Arc::clone(&self.meter) }))
+                BlobSource::Pieces(Box::new(MeteredRead { inner, meter: Arc::clone(&self.meter), instance: instance.clone() }))
             }
         };
         Ok(Some(open))
@@ -87,7 +97,7 @@ impl BlobStore for Metered {
         let answers = self.inner.put(instance, blobs).await;
         let written = answers.iter().filter(|answer| answer.is_ok()).count();
         self.meter.written.fetch_add(written as u64, Relaxed);
-        self.meter.written_bytes.fetch_add(bytes as u64, Relaxed);
+        self.meter.wrote(instance, bytes);
         self.meter.refused.fetch_add((answers.len() - written) as u64, Relaxed);
         answers
     }
@@ -100,7 +110,7 @@ impl BlobStore for Metered {
         size: Option<u64>,
     ) -> Result<Box<dyn BlobWrite>> {
         let inner = self.meter.answer(self.inner.begin(instance, function, encoding, size).await)?;
-        Ok(Box::new(MeteredWrite { inner, meter: Arc::clone(&self.meter) }))
+        Ok(Box::new(MeteredWrite { inner, meter: Arc::clone(&self.meter), instance: instance.clone() }))
     }
 
     async fn remove(&self, instance: &InstanceName, digest: &Digest) -> Result<bool> {
@@ -115,6 +125,25 @@ impl BlobStore for Metered {
 }
 
 impl BlobMeter {
+    /// All at zero; who is told is told of each instance's bytes.
+    pub fn telling(traffic: Arc<dyn BlobTraffic>) -> Self {
+        Self { traffic: Some(traffic), ..Self::default() }
+    }
+
+    fn read(&self, instance: &InstanceName, bytes: usize) {
+        self.read_bytes.fetch_add(bytes as u64, Relaxed);
+        if let Some(traffic) = &self.traffic {
+            traffic.read(instance, bytes as u64);
+        }
+    }
+
+    fn wrote(&self, instance: &InstanceName, bytes: usize) {
+        self.written_bytes.fetch_add(bytes as u64, Relaxed);
+        if let Some(traffic) = &self.traffic {
+            traffic.written(instance, bytes as u64);
+        }
+    }
+
     fn answer<T>(&self, answer: Result<T>) -> Result<T> {
         self.refused.fetch_add(u64::from(answer.is_err()), Relaxed);
         answer
@@ -124,6 +153,7 @@ impl BlobMeter {
 struct MeteredRead {
     inner: Box<dyn BlobRead>,
     meter: Arc<BlobMeter>,
+    instance: InstanceName,
 }
 
 #[async_trait]
@@ -131,7 +161,7 @@ struct MeteredRead {
 impl BlobRead for MeteredRead {
     async fn read_at(&self, offset: u64, max: usize) -> Result<Bytes> {
         let data = self.inner.read_at(offset, max).await?;
-        self.meter.read_bytes.fetch_add(data.len() as u64, Relaxed);
+        self.meter.read(&self.instance, data.len());
         Ok(data)
     }
 }
@@ -139,15 +169,16 @@ impl BlobRead for MeteredRead {
 struct MeteredWrite {
     inner: Box<dyn BlobWrite>,
     meter: Arc<BlobMeter>,
+    instance: InstanceName,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl BlobWrite for MeteredWrite {
     async fn write(&mut self, data: Bytes) -> Result<()> {
-        let bytes = data.len() as u64;
+        let bytes = data.len();
         self.meter.answer(self.inner.write(data).await)?;
-        self.meter.written_bytes.fetch_add(bytes, Relaxed);
+        self.meter.wrote(&self.instance, bytes);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub use at_rest::AtRest;
 pub use entries::{ENTRY_MAX_BYTES, ENTRY_NAME_MAX_BYTES, EntryKey, EntryStore, Space};
 #[cfg(any(test, feature = "testing"))]
 pub use memory::{MEMORY_WHOLE_MAX_BYTES, MemoryBlobs};
-pub use metered::{BlobMeter, Metered};
+pub use metered::{BlobMeter, BlobTraffic, Metered};
 pub use read_through::ReadThrough;
 pub use room::{
     BATCH_MAX_BYTES, BLOB_MAX_BYTES, BlobLimits, BlobRoom, BlobStream, PARKED_UPLOADS_MAX, PARKED_UPLOADS_MAX_BYTES,

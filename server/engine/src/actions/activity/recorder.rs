@@ -11,6 +11,7 @@ use super::MINUTE_MS;
 use super::latest::{ActionEvent, Latest, SeenAction};
 use super::store::{ActivityCounts, ActivityMinute, ActivityStore};
 use super::window::{ActivityStep, Window};
+use crate::blobs::BlobTraffic;
 use crate::clock::Clock;
 use crate::error::Result;
 
@@ -72,16 +73,6 @@ impl CacheActivity {
             counts.blobs_present += present;
             counts.blobs_missing += missing;
         });
-    }
-
-    /// Bytes of blobs went to a client.
-    pub fn bytes_read(&self, instance: &InstanceName, bytes: u64) {
-        self.count(instance, |counts| counts.bytes_read += bytes);
-    }
-
-    /// Bytes of blobs came from a client.
-    pub fn bytes_written(&self, instance: &InstanceName, bytes: u64) {
-        self.count(instance, |counts| counts.bytes_written += bytes);
     }
 
     /// The key of an HTTP cache was asked for.
@@ -230,4 +221,15 @@ impl Drop for Flight<'_> {
 
 fn row(instance: &InstanceName, minute: i64, counts: &ActivityCounts) -> ActivityMinute {
     ActivityMinute { instance: instance.as_str().to_owned(), minute, counts: *counts }
+}
+
+/// Blobs on their way to clients and from them. What is looked into for completeness counts, too; that is little.
+impl BlobTraffic for CacheActivity {
+    fn read(&self, instance: &InstanceName, bytes: u64) {
+        self.count(instance, |counts| counts.bytes_read += bytes);
+    }
+
+    fn written(&self, instance: &InstanceName, bytes: u64) {
+        self.count(instance, |counts| counts.bytes_written += bytes);
+    }
 }

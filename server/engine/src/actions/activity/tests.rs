@@ -1,5 +1,6 @@
 //! Counting, steps, what was seen last, and what happens when the store fails.
 
+use crate::blobs::BlobTraffic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -72,16 +73,16 @@ async fn memory_is_an_activity_store() {
 async fn each_minute_has_its_own_counts() {
     let scene = scene();
     let (a, b) = (instance("a"), instance("b"));
-    scene.activity.bytes_read(&a, 1);
-    scene.activity.bytes_read(&b, 10);
+    scene.activity.read(&a, 1);
+    scene.activity.read(&b, 10);
     scene.pass(60);
-    scene.activity.bytes_read(&a, 2);
+    scene.activity.read(&a, 2);
     scene.pass(120);
-    scene.activity.bytes_read(&a, 4);
+    scene.activity.read(&a, 4);
     assert_eq!(scene.read(Some("a"), 4).await, [1, 2, 0, 4], "before a flush");
     scene.activity.flush().await.expect("flushes");
     assert_eq!(scene.read(Some("a"), 4).await, [1, 2, 0, 4], "after it");
-    scene.activity.bytes_read(&a, 8);
+    scene.activity.read(&a, 8);
     assert_eq!(scene.read(Some("a"), 4).await, [1, 2, 0, 12], "the rest of a minute is added");
     scene.activity.flush().await.expect("flushes");
     scene.activity.flush().await.expect("flushes nothing");
@@ -95,8 +96,8 @@ async fn everything_that_is_counted_is_found_again() {
     let scene = scene();
     let a = instance("");
     scene.activity.blobs_asked(&a, 3, 4);
-    scene.activity.bytes_read(&a, 5);
-    scene.activity.bytes_written(&a, 6);
+    scene.activity.read(&a, 5);
+    scene.activity.written(&a, 6);
     scene.activity.key_asked(&a, true);
     scene.activity.key_asked(&a, false);
     scene.activity.key_asked(&a, false);
@@ -124,11 +125,11 @@ async fn everything_that_is_counted_is_found_again() {
 async fn what_the_store_refuses_is_kept_for_the_next_time() {
     let scene = scene();
     let a = instance("a");
-    scene.activity.bytes_read(&a, 1);
+    scene.activity.read(&a, 1);
     scene.store.set_failing(true);
     assert!(matches!(scene.activity.flush().await, Err(Error::Unavailable(_))));
     scene.pass(60);
-    scene.activity.bytes_read(&a, 2);
+    scene.activity.read(&a, 2);
     assert!(scene.activity.flush().await.is_err());
     assert_eq!(scene.read(Some("a"), 2).await, [1, 2]);
     scene.store.set_failing(false);
@@ -141,18 +142,18 @@ async fn what_the_store_refuses_is_kept_for_the_next_time() {
 async fn made_up_instances_do_not_fill_the_memory() {
     let scene = scene();
     for index in 0..INSTANCES_PER_MINUTE_MAX + 100 {
-        scene.activity.bytes_read(&instance(&format!("i{index:06}")), 1);
+        scene.activity.read(&instance(&format!("i{index:06}")), 1);
     }
     assert_eq!(scene.read(None, 1).await, [INSTANCES_PER_MINUTE_MAX as u64]);
     scene.activity.flush().await.expect("flushes");
-    scene.activity.bytes_read(&instance("new"), 1);
+    scene.activity.read(&instance("new"), 1);
     assert_eq!(scene.read(Some("new"), 1).await, [1], "after a flush there is room");
 }
 
 #[tokio::test]
 async fn it_is_flushed_when_it_stops() {
     let scene = scene();
-    scene.activity.bytes_read(&instance("a"), 7);
+    scene.activity.read(&instance("a"), 7);
     scene.activity.keep_flushing(async {}).await;
     let sums = scene.store.sums(None, 0, i64::MAX, i64::MAX).await.expect("sums");
     assert_eq!(sums.iter().map(|(_, counts)| counts.bytes_read).sum::<u64>(), 7);
