@@ -11,8 +11,9 @@ const HEIGHT_PX = 220;
 const FONT = "11px ui-sans-serif, system-ui, sans-serif";
 /** The bars take the lower half: the line is what is looked at. */
 const BAR_SHARE = 0.5;
-/** 35 % in the two digits that follow a colour. */
-const FOUND_ALPHA = "59";
+/** 60 % in the two digits that follow a colour. */
+const FOUND_ALPHA = "99";
+const DAY_SECONDS = 86_400;
 
 export function Plot({ columns, label }: { columns: Columns; label: string }) {
   const frame = useRef<HTMLDivElement>(null);
@@ -57,7 +58,7 @@ export function Plot({ columns, label }: { columns: Columns; label: string }) {
 function Key({ look, children }: { look: "line" | "found" | "asked"; children: string }) {
   return (
     <span className="inline-flex items-center gap-1.5">
-      <span className={look === "line" ? "h-0.5 w-3 bg-accent" : look === "found" ? "size-2.5 bg-accent/35" : "size-2.5 border border-line-strong bg-hover"} />
+      <span className={look === "line" ? "h-0.5 w-3 bg-accent" : look === "found" ? "size-2.5 bg-accent/60" : "size-2.5 bg-line-strong"} />
       {children}
     </span>
   );
@@ -72,32 +73,50 @@ function Pointed({ columns, index }: { columns: Columns; index: number }) {
   );
 }
 
+/** Nothing rather than a bar of no height. */
 function data({ times, rates, found, asked }: Columns): uPlot.AlignedData {
-  return [times, asked, found, rates];
+  const orNothing = (count: number) => (count === 0 ? null : count);
+  return [times, asked.map(orNothing), found.map(orNothing), rates];
+}
+
+/** Half a step more at each end: there the bars stand in full. */
+function padded(plot: uPlot, min: number | null, max: number | null): [number, number] {
+  const times = plot.data[0];
+  const half = ((times[1] ?? 0) - (times[0] ?? 0)) / 2;
+  return [(min ?? 0) - half, (max ?? 0) + half];
+}
+
+/** Times of a day, with the date where it begins; dates alone where steps are days. */
+function timeLabels(_plot: uPlot, splits: number[], _axis: number, _space: number, step: number): string[] {
+  return splits.map((split) => {
+    const at = new Date(split * 1000);
+    const dated = step >= DAY_SECONDS || (at.getHours() === 0 && at.getMinutes() === 0);
+    return dated ? at.toLocaleDateString(undefined, { month: "short", day: "numeric" }) : at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  });
 }
 
 function options(width: number, point: (index: number | null) => void): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
-  const bars = uPlot.paths.bars?.({ size: [0.8, 40], gap: 1 });
+  const bars = uPlot.paths.bars?.({ size: [0.8, 40] });
   const axis: uPlot.Axis = { stroke: colour("--muted"), font: FONT, grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 } };
-  const bar = (stroke: string, fill: string): uPlot.Series => ({ scale: "count", stroke, fill, width: 1, points: { show: false }, ...(bars === undefined ? {} : { paths: bars }) });
+  const bar = (fill: string): uPlot.Series => ({ scale: "count", fill, width: 0, points: { show: false }, ...(bars === undefined ? {} : { paths: bars }) });
   return {
     width,
     height: HEIGHT_PX,
     padding: [8, 0, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false, setScale: false }, y: false, points: { show: false } },
-    scales: { percent: { range: [0, 100] }, count: { range: (_plot, _min, max) => [0, Math.max(1, max) / BAR_SHARE] } },
+    scales: { x: { range: padded }, percent: { range: [0, 100] }, count: { range: (_plot, _min, max) => [0, Math.max(1, max) / BAR_SHARE] } },
     axes: [
-      { ...axis, size: 34 },
+      { ...axis, size: 30, values: timeLabels },
       { ...axis, scale: "percent", size: 48, values: (_plot, splits) => splits.map((split) => `${split} %`), splits: () => [0, 25, 50, 75, 100] },
       { ...axis, scale: "count", side: 1, size: 48, grid: { show: false }, values: (_plot, splits) => splits.map((split) => (Number.isInteger(split) ? short(split) : "")) },
     ],
     series: [
       {},
-      bar(colour("--line-strong"), colour("--hover")),
-      bar("transparent", `${colour("--accent")}${FOUND_ALPHA}`),
+      bar(colour("--line-strong")),
+      bar(`${colour("--accent")}${FOUND_ALPHA}`),
       { scale: "percent", stroke: colour("--accent"), width: 2, spanGaps: false, points: { show: true, size: 5, fill: colour("--accent"), stroke: colour("--accent") } },
     ],
     hooks: { setCursor: [(plot) => point(plot.cursor.left !== undefined && plot.cursor.left >= 0 ? (plot.cursor.idx ?? null) : null)] },

@@ -5,9 +5,10 @@ import type { Mark } from "./follow";
 import { Folds } from "./folds";
 import type { FromWorker, Opening, ToWorker, Update } from "./protocol";
 import { clickLines, type Lines } from "./range";
-import { KIND_ERROR, KIND_GROUP, KIND_WARNING, rowText, type Row } from "./row";
+import { KIND_ERROR, KIND_GROUP, KIND_WARNING, type Row } from "./row";
 import { goneRow, pendingRow, rowElement, type TimeMode } from "./row-dom";
 import { ScrollMap } from "./scroll";
+import { isSelecting, selectedText } from "./selection";
 import type { LogViewHost, OpenLog, ViewStatus } from "./view-host";
 
 export const ROW_PX = 20;
@@ -441,22 +442,12 @@ export class LogView {
   }
 
   private selecting(): boolean {
-    const selection = getSelection();
-    return selection !== null && !selection.isCollapsed && this.rowsEl.contains(selection.anchorNode);
+    return isSelecting(this.rowsEl);
   }
 
   /** Copies text alone: no line numbers, no times, no signs. */
   private onCopy(event: ClipboardEvent): void {
-    const selection = getSelection();
-    if (selection === null || selection.rangeCount === 0 || !this.selecting()) return;
-    const range = selection.getRangeAt(0);
-    const lines: string[] = [];
-    for (const [line, { el }] of [...this.drawn].sort((a, b) => a[0] - b[0])) {
-      const body = el.querySelector(".lx");
-      const row = this.rows.get(line);
-      if (body === null || row === undefined || !range.intersectsNode(body)) continue;
-      lines.push(range.comparePoint(body, 0) === 0 && range.comparePoint(body, body.childNodes.length) === 0 ? rowText(row) : partOf(body, range));
-    }
+    const lines = selectedText(this.rowsEl, this.drawn, this.rows);
     if (lines.length === 0) return;
     event.preventDefault();
     event.clipboardData?.setData("text/plain", lines.join("\n"));
@@ -485,15 +476,6 @@ function removeAndNext(node: ChildNode): ChildNode | null {
   const next = node.nextSibling;
   node.remove();
   return next;
-}
-
-/** The selected part of a row's text. */
-function partOf(body: Element, range: Range): string {
-  const part = document.createRange();
-  part.selectNodeContents(body);
-  if (body.contains(range.startContainer)) part.setStart(range.startContainer, range.startOffset);
-  if (body.contains(range.endContainer)) part.setEnd(range.endContainer, range.endOffset);
-  return part.toString();
 }
 
 function countKind(marks: readonly Mark[], kind: number): number {
