@@ -45,7 +45,7 @@ fn main() {
 }
 
 fn measure(name: &str, mut layout: Box<dyn Layout>, size: usize, group: usize) {
-    let data: Vec<u8> = (0..size).map(|at| (at * 7919 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..size).map(|at| ((at * 7919) >> 3) as u8).collect();
     let start = Instant::now();
     let mut count = 0;
     while start.elapsed() < WRITE_TIME && count as usize * size < WRITE_MAX_BYTES {
@@ -184,7 +184,9 @@ impl Layout for Pack {
 
     /// In memory, until the pack is dropped whole.
     fn delete(&mut self, numbers: &[u64]) {
-        numbers.iter().for_each(|number| self.places[*number as usize] = u64::MAX);
+        for number in numbers {
+            self.places[*number as usize] = u64::MAX;
+        }
     }
 }
 
@@ -234,7 +236,9 @@ impl Layout for Files {
     }
 
     fn delete(&mut self, numbers: &[u64]) {
-        numbers.iter().for_each(|number| std::fs::remove_file(self.path(*number)).expect("removes"));
+        for number in numbers {
+            std::fs::remove_file(self.path(*number)).expect("removes");
+        }
     }
 }
 

@@ -150,8 +150,8 @@ impl DiskBlobs {
         }
         let bytes = records.iter().map(|record| record_disk_bytes(record.data.len() as u64)).sum();
         match self.shared.space.reserve(bytes).await {
-            Ok(reservation) => same_for_all(count, self.shared.put(records, reservation).await),
-            Err(error) => same_for_all(count, Err(error)),
+            Ok(reservation) => same_for_all(count, &self.shared.put(records, reservation).await),
+            Err(error) => same_for_all(count, &Err(error)),
         }
     }
 

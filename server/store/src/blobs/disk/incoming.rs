@@ -162,7 +162,9 @@ fn joined_pieces(mut pieces: Vec<Bytes>) -> Bytes {
         return pieces.remove(0);
     }
     let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    for piece in &pieces {
+        all.extend_from_slice(piece);
+    }
     all.freeze()
 }
 

@@ -155,8 +155,8 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 /// Each caller's answer, when all have the same.
-fn same_for_all(count: usize, answer: Result<()>) -> Vec<Result<()>> {
-    let again = || match &answer {
+fn same_for_all(count: usize, answer: &Result<()>) -> Vec<Result<()>> {
+    let again = || match answer {
         Ok(()) => Ok(()),
         Err(Error::Exhausted(message)) => Err(Error::Exhausted(message.clone())),
         Err(error) => Err(Error::internal(error)),

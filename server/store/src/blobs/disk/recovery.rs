@@ -16,6 +16,9 @@ use super::scan::scan_pack;
 use super::slab::{Item, Place};
 use super::uses::{Uses, uses_disk_bytes};
 
+/// The headers of a pack with their offsets.
+type Headers = Vec<(u32, Header)>;
+
 /// What was found.
 pub struct Recovered {
     /// All that is here.
@@ -90,7 +93,7 @@ fn in_order(catalog: &mut Catalog, uses: Option<&Uses>, since: &[u64]) -> u32 {
 }
 
 /// The headers of a pack; and the pack for writing, if it can be gone on with.
-fn open_pack(packs: &Path, number: u32, resume_max: u64) -> io::Result<(Vec<(u32, Header)>, Option<PackWriter>)> {
+fn open_pack(packs: &Path, number: u32, resume_max: u64) -> io::Result<(Headers, Option<PackWriter>)> {
     if let Some((headers, _)) = read_index(packs, number, PACK_HEAD_BYTES) {
         return Ok((headers, None));
     }

@@ -1,7 +1,7 @@
 //! Kills and fails the store at its system calls, by strace: what was acknowledged is there after the next start, and
 //! what else is found is right. As the logs' test of the same name, whose remarks hold here too.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -120,9 +120,9 @@ impl Outcome {
     }
 
     /// What was said last of each thing.
-    fn acknowledged(&self, what: &str) -> BTreeMap<(u64, u64), ()> {
+    fn acknowledged(&self, what: &str) -> BTreeSet<(u64, u64)> {
         let lines = self.said.iter().filter_map(|line| line.strip_prefix(what)?.trim().split_once(' '));
-        lines.map(|(round, number)| ((round.parse().unwrap(), number.parse().unwrap()), ())).collect()
+        lines.map(|(round, number)| (round.parse().unwrap(), number.parse().unwrap())).collect()
     }
 }
 
@@ -152,16 +152,16 @@ async fn check_what_is_left(folder: &TempDir, outcome: &Outcome, what: &str) {
             let found = get(&store, &blob(&data).digest).await;
             assert!(found.is_none() || found == Some(data), "{what}: blob {round} {number} is wrong");
             let fits = outcome.limit == LIMIT_BYTES;
-            if fits && kept.contains_key(&(round, number)) && !removing(round, number) {
+            if fits && kept.contains(&(round, number)) && !removing(round, number) {
                 assert!(found.is_some(), "{what}: blob {round} {number} is lost");
             }
-            if gone.contains_key(&(round, number)) {
+            if gone.contains(&(round, number)) {
                 assert!(found.is_none(), "{what}: blob {round} {number} came back");
             }
         }
     }
     assert_eq!(store.usage().corrupt, 0, "{what}: something could be found and not be read");
-    let told = outcome.acknowledged("entry").into_keys().map(|(round, _)| round).max();
+    let told = outcome.acknowledged("entry").into_iter().map(|(round, _)| round).max();
     if let Some(told) = told {
         let found = get_entry(&store, "entry").await.unwrap_or_else(|| panic!("{what}: the entry is lost"));
         assert!(found == value(told) || found == value(told + 1), "{what}: an old value");
@@ -250,9 +250,9 @@ async fn every_acknowledgement_comes_after_its_syncs() {
 #[derive(Debug, Default)]
 struct Order {
     unsynced_packs: u64,
-    unsynced_files: std::collections::BTreeSet<String>,
+    unsynced_files: BTreeSet<String>,
     /// Folders in which something was renamed.
-    unsynced_folders: std::collections::BTreeSet<String>,
+    unsynced_folders: BTreeSet<String>,
     renamed: u64,
     acknowledged: u64,
 }
@@ -262,11 +262,11 @@ impl Order {
         let path =
             call.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path).to_owned();
         match call.split('(').next().unwrap_or_default() {
-            "writev" if path.ends_with(".pack") => self.unsynced_packs += 1,
+            "writev" if is_pack(&path) => self.unsynced_packs += 1,
             "write" if is_upload(&path) => {
                 self.unsynced_files.insert(path);
             }
-            "fdatasync" | "fsync" if path.ends_with(".pack") => self.unsynced_packs = 0,
+            "fdatasync" | "fsync" if is_pack(&path) => self.unsynced_packs = 0,
             "fdatasync" | "fsync" => {
                 self.unsynced_files.remove(&path);
                 let name = path.rsplit_once("/large/").map_or("", |(_, name)| name);
@@ -292,4 +292,8 @@ impl Order {
 /// Whether it is a file in the store's folder for uploads, whose names are numbers.
 fn is_upload(path: &str) -> bool {
     path.rsplit_once("/tmp/").is_some_and(|(_, name)| name.parse::<u64>().is_ok())
+}
+
+fn is_pack(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "pack")
 }
