@@ -32,6 +32,7 @@ enum For {
 const READ: For = For::Role(Role::Read);
 const RUN: For = For::Role(Role::Run);
 const CACHE_READ: For = For::Role(Role::CacheRead);
+const CACHE_WRITE: For = For::Role(Role::CacheWrite);
 const ADMIN: For = For::Role(Role::Admin);
 
 /// Every method. One that is not here, or is no more, fails the test.
@@ -63,6 +64,24 @@ const METHODS: &[(&str, For)] = &[
     ("millrace.v1.RunnerService/CreateRegistrationToken", ADMIN),
     ("millrace.v1.RunnerService/RemoveRunner", ADMIN),
     ("millrace.v1.RunnerService/DrainRunner", ADMIN),
+    ("build.bazel.remote.execution.v2.ActionCache/GetActionResult", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ActionCache/UpdateActionResult", CACHE_WRITE),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/BatchUpdateBlobs", CACHE_WRITE),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/BatchReadBlobs", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/GetTree", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/SplitBlob", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/GetChunkMapping", CACHE_READ),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/SpliceBlob", CACHE_WRITE),
+    ("build.bazel.remote.execution.v2.ContentAddressableStorage/RegisterChunkMapping", CACHE_WRITE),
+    ("build.bazel.remote.execution.v2.Capabilities/GetCapabilities", CACHE_READ),
+    ("build.bazel.remote.asset.v1.Fetch/FetchBlob", CACHE_READ),
+    ("build.bazel.remote.asset.v1.Fetch/FetchDirectory", CACHE_READ),
+    ("build.bazel.remote.asset.v1.Push/PushBlob", CACHE_WRITE),
+    ("build.bazel.remote.asset.v1.Push/PushDirectory", CACHE_WRITE),
+    ("google.bytestream.ByteStream/Read", CACHE_READ),
+    ("google.bytestream.ByteStream/Write", CACHE_WRITE),
+    ("google.bytestream.ByteStream/QueryWriteStatus", CACHE_WRITE),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", For::Anybody),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", For::Anybody),
     ("grpc.health.v1.Health/Check", For::Anybody),
@@ -88,6 +107,19 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/readyz", For::Anybody),
     ("GET", "/version", For::Anybody),
     ("GET", "/api/session", For::Anybody),
+    ("GET", "/cas/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", CACHE_READ),
+    ("HEAD", "/p/cas/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", CACHE_READ),
+    ("PUT", "/cas/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", CACHE_WRITE),
+    ("GET", "/ac/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", CACHE_READ),
+    ("PUT", "/p/ac/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", CACHE_WRITE),
+    ("GET", "/cache/key", CACHE_READ),
+    ("HEAD", "/p/cache/key", CACHE_READ),
+    ("PUT", "/cache/key", CACHE_WRITE),
+    ("DELETE", "/cache/key", CACHE_WRITE),
+    ("PROPFIND", "/cache/folder/", CACHE_READ),
+    ("MKCOL", "/cache/folder/", CACHE_WRITE),
+    ("OPTIONS", "/cache/", For::Anybody),
+    ("GET", "/cache", For::Anybody),
     ("GET", "/", For::Anybody),
 ];
 

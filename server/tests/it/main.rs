@@ -7,12 +7,15 @@ mod app;
 #[cfg(target_os = "linux")]
 mod assets;
 mod auth;
+mod bad_blobs;
 mod browser;
+mod cas;
 mod cas_client;
 mod cli;
 #[cfg(target_os = "linux")]
 mod faults;
 mod http;
+mod http_cache;
 mod log_reading;
 #[cfg(target_os = "linux")]
 mod peers;

@@ -154,7 +154,8 @@ async fn point_05_reading_outside_of_a_blob_and_parts_of_it() {
         let blob = remote.upload(&content).await;
         let (plain, packed) = (remote.read_name(&blob), remote.zstd_name(&blob));
         let size = length as i64;
-        let code = async |name: &str, offset, limit| remote.read_part(name, offset, limit).await.err().map(|e| e.code());
+        let code =
+            async |name: &str, offset, limit| remote.read_part(name, offset, limit).await.err().map(|e| e.code());
         assert_eq!(code(&plain, size + 1, 0).await, Some(Code::OutOfRange));
         assert_eq!(code(&plain, -1, 0).await, Some(Code::OutOfRange));
         assert_eq!(code(&packed, size + 1, 0).await, Some(Code::OutOfRange));

@@ -255,7 +255,8 @@ async fn point_13_a_tree_comes_in_pages_each_directory_once() {
 #[tokio::test]
 async fn point_17_what_a_caller_may_do_is_what_it_is_told() {
     let test = TestApp::with_tokens().await;
-    for (role, may) in [(Role::CacheRead, false), (Role::CacheWrite, true), (Role::Execute, true), (Role::Admin, true)] {
+    for (role, may) in [(Role::CacheRead, false), (Role::CacheWrite, true), (Role::Execute, true), (Role::Admin, true)]
+    {
         let token = test.token(role).await;
         let remote = Remote::with(&test, &token, "");
         let said = remote.capabilities().await.expect("capabilities").cache_capabilities.expect("a cache");
@@ -335,9 +336,10 @@ async fn point_18_blobs_are_split_and_spliced_and_zstd_is_taken_everywhere() {
         chunk_digests: chunks.to_vec(),
         ..Default::default()
     };
+    let absent = [re::Digest { size_bytes: blob.size_bytes, ..digest(b"absent") }];
     let wrong = elsewhere.cas.clone().splice_blob(splice(&blob, &chunks[1..])).await.expect_err("not this blob");
     assert_eq!(wrong.code(), Code::InvalidArgument, "{wrong}");
-    let absent = elsewhere.cas.clone().splice_blob(splice(&blob, &[digest(b"absent")])).await.expect_err("no chunk");
+    let absent = elsewhere.cas.clone().splice_blob(splice(&blob, &absent)).await.expect_err("no chunk");
     assert_eq!(absent.code(), Code::NotFound, "{absent}");
     assert!(!elsewhere.has(&blob).await);
     let spliced = within("SpliceBlob", elsewhere.cas.clone().splice_blob(splice(&blob, &chunks))).await;
