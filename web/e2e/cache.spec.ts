@@ -25,6 +25,7 @@ const action = (more = "") => `${fake.url}/actions/${sample.full.hash}?size=${sa
 
 test("the page says how full it is and how well it does, with a plot and a table", async ({ page }) => {
   await page.goto(fake.url);
+  await expect(page.getByRole("heading", { name: "First steps" })).toBeVisible();
   await page.keyboard.press("g");
   await page.keyboard.press("c");
   await expect(page).toHaveURL(/\/cache$/);
