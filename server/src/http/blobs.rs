@@ -76,8 +76,7 @@ async fn answer(app: &Arc<App>, path: Result<CachePath, Error>, request: Request
     caller.may(role(&parts.method))?;
     let CachePath { instance, what } = path?;
     app.cache.instances.check(&caller, &instance)?;
-    let asked =
-        Asked { app, instance, method: &parts.method, headers: &parts.headers, path: parts.uri.path() };
+    let asked = Asked { app, instance, method: &parts.method, headers: &parts.headers, path: parts.uri.path() };
     match what {
         What::Blob(name) => blob(&asked, &accepted(app, name)?, body).await,
         What::Action(name) => blobs_actions::answer(&asked, &accepted(app, name)?, body).await,

@@ -36,7 +36,8 @@ async fn get(asked: &Asked<'_>, action: &Digest) -> Answer {
         return Err(Error::NotFound(format!("action result {}", action.hex())).into());
     };
     let json = wants_json(asked.headers);
-    let (kind, content) = if json { ("application/json", json_of(&stored)?) } else { ("application/octet-stream", stored) };
+    let (kind, content) =
+        if json { ("application/json", json_of(&stored)?) } else { ("application/octet-stream", stored) };
     let tag = tag(&Digest::of(DigestFunction::Sha256, &content));
     let mut response = match Verdict::of(asked.headers, true, Some(&tag)) {
         Verdict::Go => whole(kind, content, *asked.method == Method::HEAD),

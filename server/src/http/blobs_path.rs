@@ -99,7 +99,8 @@ fn hash(rest: &str) -> Result<Digest> {
     let (function, hex) = match rest.split_once('/') {
         Some((segment, hex)) => {
             let function = DigestFunction::from_path_segment(segment);
-            let unknown = || Error::invalid("path", format!("{segment:?} is no digest function; there are {}", known()));
+            let unknown =
+                || Error::invalid("path", format!("{segment:?} is no digest function; there are {}", known()));
             (function.ok_or_else(unknown)?, hex)
         }
         None => {

@@ -27,7 +27,8 @@ impl<'a> Incoming<'a> {
             None | Some("identity" | "") => Encoding::Identity,
             Some("zstd") => Encoding::Zstd,
             Some(other) => {
-                let error = Error::invalid("Content-Encoding", format!("{other:?} is not taken; zstd and identity are"));
+                let error =
+                    Error::invalid("Content-Encoding", format!("{other:?} is not taken; zstd and identity are"));
                 return Err(CacheRefusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
             }
         };
@@ -86,7 +87,12 @@ async fn finish(mut receive: Receive, hash: Option<&[u8]>) -> Result<Digest, Err
     if let Some(wanted) = hash
         && wanted != digest.hash()
     {
-        let message = format!("{} bytes with the {} hash {}, not that of the path", digest.size(), digest.function(), digest.hex());
+        let message = format!(
+            "{} bytes with the {} hash {}, not that of the path",
+            digest.size(),
+            digest.function(),
+            digest.hex()
+        );
         return Err(Error::invalid("body", message));
     }
     receive.finish(Some(digest)).await

@@ -38,12 +38,7 @@ pub fn tag(digest: &Digest) -> String {
 }
 
 /// Sends a blob, or what of it is asked for, with more headers.
-pub async fn send(
-    asked: &Asked<'_>,
-    digest: &Digest,
-    lasting: Lasting,
-    more: &[(HeaderName, HeaderValue)],
-) -> Answer {
+pub async fn send(asked: &Asked<'_>, digest: &Digest, lasting: Lasting, more: &[(HeaderName, HeaderValue)]) -> Answer {
     let tag = tag(digest);
     let mut response = match Verdict::of(asked.headers, true, Some(&tag)) {
         Verdict::Go => content(asked, digest, &tag).await?,

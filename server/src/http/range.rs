@@ -16,7 +16,8 @@ pub enum Range {
 impl Range {
     /// One range of bytes. Several, or what is no range, mean the whole: RFC 9110 lets a server ignore them.
     pub fn of(headers: &HeaderMap, length: u64) -> Self {
-        let Some(spec) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes=")) else {
+        let Some(spec) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes="))
+        else {
             return Self::Whole;
         };
         let Some((from, to)) = spec.split_once('-').filter(|_| !spec.contains(',')) else { return Self::Whole };

@@ -34,7 +34,11 @@ pub fn make_folder() -> Response {
 /// The properties of a key or a folder. All that there are, whatever the request's body asks for.
 pub async fn properties(asked: &Asked<'_>, name: &[u8]) -> Answer {
     let xml = if is_folder(name) {
-        multistatus(asked.path, "<D:resourcetype><D:collection/></D:resourcetype>", Timestamp::UNIX_EPOCH.as_millisecond())
+        multistatus(
+            asked.path,
+            "<D:resourcetype><D:collection/></D:resourcetype>",
+            Timestamp::UNIX_EPOCH.as_millisecond(),
+        )
     } else {
         let kept = asked.app.cache.keys.get(&asked.instance, name).await?;
         let Some(Kept { digest, stored_ms }) = kept else {

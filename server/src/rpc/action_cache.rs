@@ -34,7 +34,7 @@ impl wire::ActionCache for ActionCacheDoor {
         request: ServiceRequest<'_, wire::GetActionResultRequest>,
     ) -> ServiceResult<Segmented<wire::ActionResult>> {
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let action = digests.required("action_digest", request.action_digest.as_option())?;
         let inline = Inline {
             stdout: request.inline_stdout,
@@ -55,7 +55,7 @@ impl wire::ActionCache for ActionCacheDoor {
         request: ServiceRequest<'_, wire::UpdateActionResultRequest>,
     ) -> ServiceResult<wire::ActionResult> {
         let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let action = digests.required("action_digest", request.action_digest.as_option())?;
         let request = request.to_owned_message();
         let Some(result) = request.action_result.into_option() else {

@@ -37,7 +37,7 @@ impl wire::Push for PushDoor {
         request: ServiceRequest<'_, wire::PushBlobRequest>,
     ) -> ServiceResult<wire::PushBlobResponse> {
         let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let digest = digests.required("blob_digest", request.blob_digest.as_option())?;
         let blobs = digests.all("references_blobs", request.references_blobs.iter())?;
         let directories = digests.all("references_directories", request.references_directories.iter())?;
@@ -62,7 +62,7 @@ impl wire::Push for PushDoor {
         request: ServiceRequest<'_, wire::PushDirectoryRequest>,
     ) -> ServiceResult<wire::PushDirectoryResponse> {
         let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let digest = digests.required("root_directory_digest", request.root_directory_digest.as_option())?;
         let blobs = digests.all("references_blobs", request.references_blobs.iter())?;
         let directories = digests.all("references_directories", request.references_directories.iter())?;

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connectrpc::{
-    ConnectError, InboundStream, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
-};
+use connectrpc::{ConnectError, InboundStream, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures::{Stream, StreamExt};
 use millrace_engine::blobs::{BlobStream, Encoding, UploadName};
 use millrace_proto::bytestream as wire;
@@ -55,9 +53,10 @@ impl wire::ByteStream for ByteStreamDoor {
             .map_err(|_| ConnectError::out_of_range(format!("read_offset: {} is negative", request.read_offset)))?;
         let limit = match (request.read_limit, want) {
             (0, _) => None,
-            (limit, Encoding::Identity) => Some(u64::try_from(limit).map_err(|_| {
-                ConnectError::invalid_argument(format!("read_limit: {limit} is negative"))
-            })?),
+            (limit, Encoding::Identity) => Some(
+                u64::try_from(limit)
+                    .map_err(|_| ConnectError::invalid_argument(format!("read_limit: {limit} is negative")))?,
+            ),
             (limit, Encoding::Zstd) => {
                 let message = format!("read_limit: is {limit}; a compressed blob is read without a limit, 0");
                 return Err(ConnectError::invalid_argument(message));
@@ -113,6 +112,8 @@ fn no_log(app: &App, ctx: &RequestContext, role: Role, parent: &InstanceName, id
     }
 }
 
+/// Takes it whole: it stands behind `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 fn bad_name(error: ResourceNameError) -> ConnectError {
     ConnectError::invalid_argument(error.to_string())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use connectrpc::{ConnectError, InboundStream, RequestContext, StreamMessage};
 use futures::StreamExt;
 use millrace_engine::blobs::{Encoding, Upload, UploadName, UploadStart, UploadStep};
-use millrace_proto::bytestream::WriteRequest;
 use millrace_proto::bytestream::__buffa::view::WriteRequestView;
+use millrace_proto::bytestream::WriteRequest;
 
 use super::byte_stream::upload_name;
 use super::cas::piece;

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connectrpc::{
-    ConnectError, InboundStream, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
-};
+use connectrpc::{ConnectError, InboundStream, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures::{StreamExt, stream};
 use millrace_engine::blobs::{Encoding, NewBlob};
 use millrace_engine::error::Error;
@@ -42,7 +40,7 @@ impl wire::ContentAddressableStorage for CasDoor {
     ) -> ServiceResult<wire::FindMissingBlobsResponse> {
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
         let digests =
-            Digests::of(&self.app, &request.digest_function).all("blob_digests", request.blob_digests.iter())?;
+            Digests::of(&self.app, request.digest_function).all("blob_digests", request.blob_digests.iter())?;
         let missing = self.app.cache.blobs.find_missing(&instance, &digests).await.map_err(status)?;
         let (asked, absent) = (digests.len() as u64, missing.len() as u64);
         self.app.cache.activity.blobs_asked(&instance, asked.saturating_sub(absent), absent);
@@ -58,7 +56,7 @@ impl wire::ContentAddressableStorage for CasDoor {
         request: ServiceRequest<'_, wire::BatchUpdateBlobsRequest>,
     ) -> ServiceResult<wire::BatchUpdateBlobsResponse> {
         let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let mut blobs = Vec::with_capacity(request.requests.len());
         for (index, one) in request.requests.iter().enumerate() {
             let field = || format!("requests[{index}].digest");
@@ -87,7 +85,7 @@ impl wire::ContentAddressableStorage for CasDoor {
         request: ServiceRequest<'_, wire::BatchReadBlobsRequest>,
     ) -> ServiceResult<Segmented<wire::BatchReadBlobsResponse>> {
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function).all("digests", request.digests.iter())?;
+        let digests = Digests::of(&self.app, request.digest_function).all("digests", request.digests.iter())?;
         let accept_zstd = request.acceptable_compressors.iter().any(|one| *one == compressor::Value::ZSTD);
         let read = self.app.cache.blobs.read_many(&instance, &digests, accept_zstd).await.map_err(status)?;
         let responses = digests.iter().zip(read).map(|(digest, read)| {
@@ -113,7 +111,7 @@ impl wire::ContentAddressableStorage for CasDoor {
         request: ServiceRequest<'_, wire::GetTreeRequest>,
     ) -> ServiceResult<ServiceStream<wire::GetTreeResponse>> {
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let root = digests.required("root_digest", request.root_digest.as_option())?;
         let pages =
             cas_tree::pages(&self.app, instance, root, request.page_size, request.page_token.to_owned()).await?;
@@ -127,7 +125,7 @@ impl wire::ContentAddressableStorage for CasDoor {
     ) -> ServiceResult<wire::SplitBlobResponse> {
         // Chunks are blobs that a client did not have to upload; that makes it no write.
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let blob = digests.required("blob_digest", request.blob_digest.as_option())?;
         let chunks = self.app.cache.chunking.split(&instance, &blob).await.map_err(status)?;
         Response::ok(wire::SplitBlobResponse {
@@ -143,7 +141,7 @@ impl wire::ContentAddressableStorage for CasDoor {
         request: ServiceRequest<'_, wire::GetChunkMappingRequest>,
     ) -> ServiceResult<ServiceStream<wire::GetChunkMappingResponse>> {
         let instance = enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let blob = digests.required("blob_digest", request.blob_digest.as_option())?;
         let chunks = self.app.cache.chunking.split(&instance, &blob).await.map_err(status)?;
         Response::stream_ok(stream::iter(cas_chunks::mapping(&chunks)).map(Ok))
@@ -155,7 +153,7 @@ impl wire::ContentAddressableStorage for CasDoor {
         request: ServiceRequest<'_, wire::SpliceBlobRequest>,
     ) -> ServiceResult<wire::SpliceBlobResponse> {
         let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, &request.digest_function);
+        let digests = Digests::of(&self.app, request.digest_function);
         let chunks = digests.all("chunk_digests", request.chunk_digests.iter())?;
         let expected = match request.blob_digest.as_option() {
             Some(digest) => Some(digests.one(|| "blob_digest", digest)?),

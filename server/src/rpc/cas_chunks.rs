@@ -57,7 +57,7 @@ pub async fn register(
     let first = first?;
     let request = first.view();
     let instance = enter(app, ctx, Role::CacheWrite, request.instance_name)?;
-    let digests = Digests::of(app, &request.digest_function);
+    let digests = Digests::of(app, request.digest_function);
     let expected = digests.required("blob_digest", request.blob_digest.as_option())?;
     let mut chunks = digests.all("chunk_digests", request.chunk_digests.iter())?;
     while let Some(more) = requests.next().await {

@@ -41,7 +41,7 @@ pub struct Digests {
 
 impl Digests {
     /// With the function that the request names, or without.
-    pub fn of(app: &App, function: &buffa::EnumValue<digest_function::Value>) -> Self {
+    pub fn of(app: &App, function: buffa::EnumValue<digest_function::Value>) -> Self {
         Self { function: function.to_i32(), md5: app.cache_config.md5 }
     }
 
