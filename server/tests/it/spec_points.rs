@@ -20,7 +20,9 @@ async fn point_01_the_name_stands_in_the_first_message_and_never_changes() {
     let other = noise(200_000, 2);
     let name = remote.write_name(&digest(&other));
     let mut messages = pieces(&name, &other);
-    messages.iter_mut().for_each(|message| message.resource_name.clone_from(&name));
+    for message in &mut messages {
+        message.resource_name.clone_from(&name);
+    }
     assert_eq!(remote.send(messages).await.expect("taken"), 200_000);
     // Another one later.
     let third = noise(200_000, 3);
@@ -59,7 +61,7 @@ async fn point_02_a_blob_that_is_here_ends_its_upload_early() {
     let name = remote.write_name(&digest(&content));
     let mut slow = remote.bytes.clone();
     let writing = tokio::spawn(async move {
-        slow.write(tokio_stream::wrappers::ReceiverStream::new(messages)).await.map(|answer| answer.into_inner())
+        slow.write(tokio_stream::wrappers::ReceiverStream::new(messages)).await.map(tonic::Response::into_inner)
     });
     let first = WriteRequest { resource_name: name.clone(), data: content[..1000].to_vec(), ..Default::default() };
     send.send(first).await.expect("taken");
@@ -264,7 +266,7 @@ async fn point_08_no_part_of_an_upload_is_ever_readable() {
         let (send, messages) = tokio::sync::mpsc::channel(1);
         let mut client = remote.bytes.clone();
         let stream = tokio_stream::wrappers::ReceiverStream::new(messages);
-        let writing = tokio::spawn(async move { client.write(stream).await.map(|answer| answer.into_inner()) });
+        let writing = tokio::spawn(async move { client.write(stream).await.map(tonic::Response::into_inner) });
         let name = remote.write_name(&blob);
         for message in pieces(&name, &content) {
             assert!(!remote.has(&blob).await, "before the last message");
