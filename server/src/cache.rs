@@ -6,7 +6,8 @@ use millrace_engine::actions::activity::{ActivityStore, CacheActivity};
 use millrace_engine::actions::{ActionCache, ActionCacheOptions, Chunking, Trees};
 use millrace_engine::assets::{Assets, Downloader};
 use millrace_engine::blobs::{
-    AtRest, BlobLimits, BlobMeter, BlobRoom, BlobStore, BlobTraffic, EntryStore, Metered, SizeLimited, Verified, VerifyReads,
+    AtRest, BlobLimits, BlobMeter, BlobRoom, BlobStore, BlobTraffic, EntryStore, Metered, SizeLimited, Verified,
+    VerifyReads,
 };
 use millrace_engine::clock::Clock;
 use millrace_engine::keys::KeyCache;

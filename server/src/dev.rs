@@ -102,7 +102,7 @@ fn banner(url: &str, config: &Config, slots: u32, begun: Instant) {
 }
 
 fn limit(bytes: u64) -> String {
-    if bytes == 0 { "none".to_owned() } else { ByteSize(bytes).display().si().to_string() }
+    if bytes == 0 { "none".to_owned() } else { ByteSize(bytes).display().iec().to_string() }
 }
 
 fn os() -> &'static str {

@@ -17,6 +17,10 @@ use millrace_server::dev::DevArgs;
 use millrace_server::serve::ServeArgs;
 use millrace_server::{auth, dev, serve, telemetry};
 
+/// Small calls are mostly allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One server for CI and Bazel remote execution, with live logs.
 #[derive(Parser)]
 #[command(name = "millrace", version, arg_required_else_help = true)]

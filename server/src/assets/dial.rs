@@ -22,7 +22,7 @@ use super::addresses::AllowList;
 /// How long a name may take to be resolved, an address to be connected to, TLS to be agreed on.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a server may take to begin its answer.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// The largest head of an answer, and the most that is read at once, in bytes.
 const READ_BUFFER_MAX_BYTES: usize = 512 * 1024;
 
@@ -80,8 +80,7 @@ impl Dialer {
             found.iter().copied().filter(|address| self.allow.allows(&name, port, address.ip())).collect();
         if checked.is_empty() {
             let message = format!(
-                "{} is at an address that is not public, and this server's configuration does not allow it (--asset-allow)",
-                name
+                "{name} is at an address that is not public, and this server's configuration does not allow it (--asset-allow)"
             );
             return Err(Fault::upstream(Upstream::Denied, message));
         }

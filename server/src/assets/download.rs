@@ -23,7 +23,7 @@ const BACKOFF_MS: u64 = 100;
 /// The longest that a server may ask to wait between two tries.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// How long a body may stand still.
-const STALL_MAX: Duration = Duration::from_secs(60);
+const STALL_MAX: Duration = Duration::from_mins(1);
 
 /// Takes a download in.
 #[async_trait]

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use millrace_engine::assets::{
     AssetKind, Brought, CHECKSUM, Downloader, Fault, Integrity, Landing, Upstream, Violation, Wanted,
 };
+use std::path::Path;
 use url::Url;
 
 use archive::Format;
@@ -140,11 +141,15 @@ fn source(wanted: &Wanted, uri: &str) -> Option<Source> {
         Some("application/octet-stream") => Some(Source::Archive(Format::Any)),
         Some(kind) => Format::of_type(kind).map(Source::Archive),
         None if VCS.iter().any(|name| wanted.qualifiers.get(name).is_some()) => Some(Source::Git),
-        None if Url::parse(uri).is_ok_and(|url| url.path().trim_end_matches('/').ends_with(".git")) => {
-            Some(Source::Git)
-        }
+        None if is_repository(uri) => Some(Source::Git),
         None => Some(Source::Archive(Format::Any)),
     }
+}
+
+/// Whether an address ends as those of repositories do.
+fn is_repository(uri: &str) -> bool {
+    let Ok(url) = Url::parse(uri) else { return false };
+    Path::new(url.path().trim_end_matches('/')).extension().is_some_and(|extension| extension == "git")
 }
 
 /// A blob may be said to be anything but a repository.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::assets::{AssetConfig, RawAssetConfig};
 
 /// How much the cache may keep when nothing is said, in bytes.
-const LIMIT_DEFAULT_BYTES: u64 = 10_000_000_000;
+const LIMIT_DEFAULT_BYTES: u64 = 10 << 30;
 /// The least a cache may be limited to, in bytes: one pack file and room to move.
 const LIMIT_MIN_BYTES: u64 = 16_000_000;
 /// How long what a client was told is there stays there at least, in seconds, when nothing is said.
@@ -18,7 +18,7 @@ const LEASE_DEFAULT_SECONDS: u32 = 60;
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCacheConfig {
-    /// How much the remote cache may keep on disk: 10GB, 512MiB; 0: as much as there is room for [default: 10GB]
+    /// How much the remote cache may keep on disk: 10GB, 512MiB; 0: as much as there is room for [default: 10GiB]
     #[arg(long = "cache-limit", env = "MILLRACE_CACHE_LIMIT", value_name = "SIZE")]
     pub limit: Option<String>,
     /// The largest blob that is taken [default: half of the limit]
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn sizes_have_units_and_a_least() {
-        assert_eq!(RawCacheConfig::default().resolve().unwrap().limit_bytes, 10_000_000_000);
+        assert_eq!(RawCacheConfig::default().resolve().unwrap().limit_bytes, 10 << 30);
         assert_eq!(limit("512MiB").unwrap().limit_bytes, 512 << 20);
         assert_eq!(limit("1TB").unwrap().blob_max_bytes, 500_000_000_000);
         assert_eq!(limit("0").unwrap().blob_max_bytes, i64::MAX as u64);

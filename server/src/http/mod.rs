@@ -120,9 +120,14 @@ fn route_name(path: &str, methods: &BTreeSet<String>) -> String {
     }
 }
 
+/// Tells browsers to be careful. gRPC proper is no browser's.
 async fn secure_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web") {
+        return response;
+    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -65,7 +65,9 @@ impl api::CacheService for CacheDoor {
         let (window_seconds, steps) = (request.window_seconds, request.steps);
         let steps = self.app.cache.activity.steps(instance.as_deref(), window_seconds, steps).await.map_err(status)?;
         let mut total = ActivityCounts::default();
-        steps.iter().for_each(|step| total.add(&step.counts));
+        for step in &steps {
+            total.add(&step.counts);
+        }
         let total = ActivityStep { start_ms: steps.first().map_or(0, |step| step.start_ms), counts: total };
         Response::ok(api::ListCacheActivityResponse {
             steps: steps.iter().map(activity).collect(),

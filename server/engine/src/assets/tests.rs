@@ -118,7 +118,7 @@ async fn put(parts: &Parts, function: DigestFunction, text: &'static str) -> Dig
     digest
 }
 
-fn is_missing(found: Result<Found, FetchError>) -> bool {
+fn is_missing(found: &Result<Found, FetchError>) -> bool {
     matches!(found, Err(FetchError::Engine(Error::NotFound(_))))
 }
 
@@ -126,7 +126,7 @@ fn is_missing(found: Result<Found, FetchError>) -> bool {
 async fn a_newer_push_replaces_an_older_one_whatever_its_function() {
     let parts = parts();
     let (old, new) = (put(&parts, FUNCTION, "old").await, put(&parts, DigestFunction::Blake3, "new").await);
-    assert!(is_missing(parts.assets.fetch(fetch(&["urn:x"], &[])).await));
+    assert!(is_missing(&parts.assets.fetch(fetch(&["urn:x"], &[])).await));
     parts.assets.push(push("urn:x", old)).await.unwrap();
     assert_eq!(parts.assets.fetch(fetch(&["urn:y", "urn:x"], &[])).await.unwrap().digest, old);
     parts.clock.0.store(2_000, SeqCst);
@@ -136,7 +136,7 @@ async fn a_newer_push_replaces_an_older_one_whatever_its_function() {
     let named = Fetch { function_named: true, ..fetch(&["urn:x"], &[]) };
     assert_eq!(parts.assets.fetch(named).await.unwrap().digest, old);
     let young = Fetch { oldest_ms: Some(2_001), ..fetch(&["urn:x"], &[]) };
-    assert!(is_missing(parts.assets.fetch(young).await));
+    assert!(is_missing(&parts.assets.fetch(young).await));
     assert!(matches!(parts.assets.fetch(fetch(&["urn:x"], &[("a", "b")])).await, Err(FetchError::Refused(_))));
     assert_eq!(parts.script.brought.load(SeqCst), 0);
 }
@@ -157,11 +157,11 @@ async fn an_asset_goes_with_what_it_refers_to_and_at_its_time() {
     parts.assets.push(pushed).await.unwrap();
     assert_eq!(parts.assets.fetch(fetch(&["urn:x"], &[])).await.unwrap().expire_ms, Some(5_000));
     assert!(BlobStore::remove(&parts.memory, &InstanceName::default(), &other).await.unwrap());
-    assert!(is_missing(parts.assets.fetch(fetch(&["urn:x"], &[])).await));
+    assert!(is_missing(&parts.assets.fetch(fetch(&["urn:x"], &[])).await));
     put(&parts, FUNCTION, "other").await;
     parts.assets.fetch(fetch(&["urn:x"], &[])).await.unwrap();
     parts.clock.0.store(5_000, SeqCst);
-    assert!(is_missing(parts.assets.fetch(fetch(&["urn:x"], &[])).await));
+    assert!(is_missing(&parts.assets.fetch(fetch(&["urn:x"], &[])).await));
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn a_directory_is_whole_or_fetched_again() {
     parts.assets.push(named).await.unwrap();
     assert!(BlobStore::remove(&parts.memory, &InstanceName::default(), &file).await.unwrap());
     wanted.wanted.uris = vec!["urn:tree".into()];
-    assert!(is_missing(parts.assets.fetch(wanted).await));
+    assert!(is_missing(&parts.assets.fetch(wanted).await));
     let broken = Push { kind: AssetKind::Directory, ..push("urn:tree", root) };
     assert!(matches!(parts.assets.push(broken).await, Err(Error::Precondition(_))));
 }

@@ -85,9 +85,11 @@ impl BlobStore for Metered {
                 self.meter.read(instance, data.len());
                 BlobSource::Whole(data)
             }
-            BlobSource::Pieces(inner) => {
-                BlobSource::Pieces(Box::new(MeteredRead { inner, meter: Arc::clone(&self.meter), instance: instance.clone() }))
-            }
+            BlobSource::Pieces(inner) => BlobSource::Pieces(Box::new(MeteredRead {
+                inner,
+                meter: Arc::clone(&self.meter),
+                instance: instance.clone(),
+            })),
         };
         Ok(Some(open))
     }

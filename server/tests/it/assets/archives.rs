@@ -74,7 +74,7 @@ async fn point_33_archives_become_directories() {
         ("/a.tar.gz", "application/gzip", gzip(&good())),
         ("/a.tar.bz2", "application/x-bzip2", bzip2(&good())),
         ("/a.tar.zst", "application/zstd", zstd),
-        ("/a.tar.xz", "application/x-xz", xz(&good()).unwrap_or_else(|| good())),
+        ("/a.tar.xz", "application/x-xz", xz(&good()).unwrap_or_else(good)),
         ("/a.zip", "application/zip", zipped()),
     ];
     let served = files.clone();

@@ -102,7 +102,7 @@ async fn point_33_repositories_become_directories() {
     }
     assert!(roots[..5].iter().all(|root| *root == roots[0]) && roots[5..].iter().all(|root| *root == roots[5]));
     assert_ne!(roots[0], roots[5]);
-    assert!(upstream.seen().iter().any(|one| one.method == "POST" && one.headers.get("x-test").is_some()));
+    assert!(upstream.seen().iter().any(|one| one.method == "POST" && one.headers.contains_key("x-test")));
     let moved = upstream.url("/moved/project.git/.git");
     let found = fetch_directory(&test, &moved, &[("vcs.branch", "main"), ("directory", "sub")]).await.expect("found");
     assert_eq!(listing(&test, &found.root_directory_digest.expect("a root")).await, ["tool*"]);
