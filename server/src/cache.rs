@@ -16,6 +16,9 @@ use crate::assets::HttpDownloader;
 use crate::auth::Instances;
 use crate::config::CacheConfig;
 
+/// Uploads that were broken off may hold the limit divided by this.
+const PARKED_SHARE: u64 = 8;
+
 /// The remote cache of a server.
 pub struct Cache {
     /// Blobs.
@@ -47,7 +50,11 @@ impl Cache {
         config: &CacheConfig,
     ) -> Self {
         let entries: Arc<dyn EntryStore> = Arc::clone(&store) as Arc<dyn EntryStore>;
-        let limits = BlobLimits { blob_max_bytes: config.blob_max_bytes, ..BlobLimits::default() };
+        let mut limits = BlobLimits { blob_max_bytes: config.blob_max_bytes, ..BlobLimits::default() };
+        if config.limit_bytes > 0 {
+            // Uploads that were broken off hold their space: most of the cache stays for others.
+            limits.parked_uploads_max_bytes = limits.parked_uploads_max_bytes.min(config.limit_bytes / PARKED_SHARE);
+        }
         let reads = if config.verify_reads { VerifyReads::Always } else { VerifyReads::Checksums };
         let activity = Arc::new(CacheActivity::new(activity, Arc::clone(clock)));
         let meter = Arc::new(BlobMeter::telling(Arc::clone(&activity) as Arc<dyn BlobTraffic>));

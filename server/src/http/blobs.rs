@@ -102,6 +102,10 @@ fn accepted(app: &App, name: Digest) -> Result<Digest, Error> {
 async fn blob(asked: &Asked<'_>, name: &Digest, body: Body) -> Answer {
     let Asked { app, instance, method, headers, .. } = asked;
     let found = app.cache.blobs.find(instance, name.function(), name.hash()).await?;
+    if let (&Method::HEAD, Some(digest)) = (*method, &found) {
+        // Who asks whether a blob is here relies on it, as with FindMissingBlobs.
+        app.cache.blobs.find_missing(instance, &[*digest]).await?;
+    }
     match **method {
         Method::GET | Method::HEAD => match found {
             Some(digest) => blobs_send::send(asked, &digest, blobs_send::Lasting::Forever, &[]).await,

@@ -67,8 +67,9 @@ async fn content(asked: &Asked<'_>, digest: &Digest, tag: &str) -> Result<Respon
         }
     };
     // A range is one of the bytes as they are, and a blob without bytes has no shorter form.
-    let zstd = range == Range::Whole && size > 0 && accepts_zstd(asked.headers);
     let head = *asked.method == Method::HEAD;
+    // How long the compressed form will be is not known before it is sent: HEAD tells of the bytes as they are.
+    let zstd = range == Range::Whole && size > 0 && !head && accepts_zstd(asked.headers);
     let body = if head || from == to { Body::empty() } else { body(asked, digest, zstd, from, to - from).await? };
     let mut response = Response::new(body);
     *response.status_mut() = status;

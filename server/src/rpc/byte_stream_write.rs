@@ -19,6 +19,9 @@ use crate::app::App;
 /// client's, but not every client ends its stream before it has its answer.
 const END_WAIT_MS: u64 = 200;
 
+/// How long a client may send nothing in the middle of an upload, in milliseconds: space is reserved for it.
+const STALL_MAX_MS: u64 = 300_000;
+
 /// Takes an upload; answers its `committed_size`.
 pub async fn write(
     app: &Arc<App>,
@@ -76,7 +79,13 @@ async fn messages(
         if finish {
             return finished(upload, requests).await;
         }
-        message = match requests.next().await {
+        let next = tokio::time::timeout(Duration::from_millis(STALL_MAX_MS), requests.next()).await;
+        let Ok(next) = next else {
+            let message =
+                format!("the upload stood still for {STALL_MAX_MS} ms; go on from what QueryWriteStatus says");
+            return Err(ConnectError::deadline_exceeded(message));
+        };
+        message = match next {
             // Cut off: what came is kept for the client to go on with.
             Some(message) => message?,
             None => return Err(refuse(upload, "finish_write: the stream ended before a message with it")),

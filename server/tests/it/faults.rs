@@ -1,6 +1,7 @@
 //! Faults: real processes that are killed, stopped, cut off and starved, and what must be true afterwards. Each test
 //! ends with a look for what is left over.
 
+mod cache;
 mod cut_connections;
 mod disk_full;
 mod killed_at_sync;

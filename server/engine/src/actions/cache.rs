@@ -4,6 +4,7 @@
 //! What is found incomplete stays where it is: the blobs may come back (a client that heals uploads them again), a new
 //! result replaces it anyway, and dropping it here could drop the new one. Not used, it goes by itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use buffa::Message;
@@ -17,6 +18,7 @@ use super::closures::{Closures, TREE_MESSAGE_MAX_BYTES, Top};
 use super::executed::executed_ms;
 use super::inline::Inline;
 use super::outputs::{Outputs, carried};
+use super::walk::TREE_NODES_MAX;
 use crate::blobs::{BlobRoom, Encoding, EntryKey, EntryStore, NewBlob, Space};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -181,10 +183,18 @@ impl ActionCache {
 
     /// Whether all blobs are here, with what Trees and Directories name. That is a use of them.
     async fn is_here(&self, instance: &InstanceName, outputs: Outputs) -> Result<bool> {
-        let mut blobs = outputs.blobs;
+        let (mut blobs, mut seen) = (outputs.blobs, HashSet::new());
         for (kind, tops) in [(Top::Tree, outputs.trees), (Top::Directory, outputs.roots)] {
             for top in tops {
+                // One that is named again and again is looked at once.
+                if !seen.insert((kind, top)) {
+                    continue;
+                }
                 let Some(closure) = self.closures.of(instance, &top, kind).await? else { return Ok(false) };
+                if blobs.len() + closure.len() > TREE_NODES_MAX {
+                    tracing::warn!(%instance, limit = TREE_NODES_MAX, "a result names too many blobs; it is a miss");
+                    return Ok(false);
+                }
                 blobs.push(top);
                 blobs.extend_from_slice(&closure);
             }

@@ -10,6 +10,7 @@ use lru::LruCache;
 use millrace_proto::digest::{Digest, DigestFunction};
 use millrace_proto::instance_name::InstanceName;
 use millrace_proto::reapi::TreeView;
+use tokio::sync::Semaphore;
 
 use super::directory::{BadDirectory, Children};
 use super::walk::Walk;
@@ -26,6 +27,11 @@ const TREE_DECODED_MAX_BYTES: usize = 512 * 1024 * 1024;
 const OFFLOAD_MIN_BYTES: usize = 256 * 1024;
 /// What an entry takes besides its digests, in bytes, about.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
+
+/// `Tree.children`: field 2, with a length.
+const TREE_CHILD_TAG: u64 = 2 << 3 | 2;
+/// So many closures are worked out at a time.
+const WORKERS_MAX: usize = 2;
 
 /// What a digest of an output directory is the digest of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +50,8 @@ pub struct Closures {
     room: Arc<BlobRoom>,
     /// Held for a look or an insertion.
     kept: Mutex<Kept>,
+    /// Working one out takes memory: few do at a time.
+    workers: Semaphore,
 }
 
 struct Kept {
@@ -54,13 +62,19 @@ struct Kept {
 impl Closures {
     /// Closures of what is in a room.
     pub fn new(room: Arc<BlobRoom>) -> Self {
-        Self { room, kept: Mutex::new(Kept { closures: LruCache::unbounded(), bytes: 0 }) }
+        let kept = Mutex::new(Kept { closures: LruCache::unbounded(), bytes: 0 });
+        Self { room, kept, workers: Semaphore::new(WORKERS_MAX) }
     }
 
     /// All blobs that have to be here for the top to be of use, without the top itself. None: they can't be all here,
     /// because the top or a Directory is missing, or because it is not what it should be.
     pub async fn of(&self, instance: &InstanceName, top: &Digest, kind: Top) -> Result<Option<Arc<[Digest]>>> {
         let key = (instance.clone(), *top, kind);
+        if let Some(closure) = self.kept().closures.get(&key) {
+            return Ok(Some(Arc::clone(closure)));
+        }
+        let _worker = self.workers.acquire().await.map_err(Error::internal)?;
+        // Somebody may have worked it out meanwhile.
         if let Some(closure) = self.kept().closures.get(&key) {
             return Ok(Some(Arc::clone(closure)));
         }
@@ -140,16 +154,50 @@ fn weight(closure: &Arc<[Digest]>) -> usize {
 }
 
 /// The files of all Directories in a Tree message, each once. The Directories stand in a list: nothing is walked, so it
-/// does not matter how they name each other.
+/// does not matter how they name each other, but each that is named must be in the list.
 fn files_of_tree(function: DigestFunction, bytes: &Bytes) -> std::result::Result<Vec<Digest>, BadDirectory> {
     let tree: TreeView<'_> = DecodeOptions::new()
         .with_element_memory_limit(TREE_DECODED_MAX_BYTES)
         .decode_view(bytes)
         .map_err(|error| BadDirectory::Undecodable(error.to_string()))?;
+    let there = digests_of_children(function, bytes);
     let (mut seen, mut files) = (HashSet::new(), Vec::new());
     for directory in tree.root.as_option().into_iter().chain(&tree.children) {
         let children = Children::of(function, directory)?;
+        if let Some(absent) = children.directories.iter().find(|one| !one.is_empty() && !there.contains(one)) {
+            return Err(BadDirectory::Absent(*absent));
+        }
         files.extend(children.files.into_iter().filter(|file| seen.insert(*file)));
     }
     Ok(files)
+}
+
+/// The digests of the children as they stand in the bytes of a Tree that can be decoded: encoded again, a Directory could
+/// have others.
+fn digests_of_children(function: DigestFunction, mut bytes: &[u8]) -> HashSet<Digest> {
+    let mut digests = HashSet::new();
+    while let Some(tag) = varint(&mut bytes) {
+        let skipped = match tag & 7 {
+            0 => varint(&mut bytes).map(|_| 0),
+            1 => Some(8),
+            2 => varint(&mut bytes),
+            5 => Some(4),
+            _ => None,
+        };
+        let Some((field, rest)) = skipped.and_then(|len| bytes.split_at_checked(usize::try_from(len).ok()?)) else {
+            break;
+        };
+        if tag == TREE_CHILD_TAG {
+            digests.insert(Digest::of(function, field));
+        }
+        bytes = rest;
+    }
+    digests
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)?;
+    let (number, rest) = bytes.split_at(end + 1);
+    *bytes = rest;
+    Some(number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)))
 }

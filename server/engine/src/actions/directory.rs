@@ -18,6 +18,9 @@ pub enum BadDirectory {
     /// Two children with one name.
     #[error("the name {0:?} is there twice")]
     Duplicate(String),
+    /// A Directory that a Tree names and does not have.
+    #[error("the Directory {0} is named and is not among the Tree's children")]
+    Absent(Digest),
     /// A child without a good digest.
     #[error("{name:?}: {message}")]
     Digest {

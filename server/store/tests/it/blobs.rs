@@ -10,6 +10,7 @@ mod restart;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use millrace_engine::blobs::{BlobStore, EntryKey, EntryStore, NewBlob, Space};
@@ -29,8 +30,18 @@ pub fn options() -> DiskBlobsOptions {
     }
 }
 
+/// How long a dropped store may hold its folder.
+const FREED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Opens a store; one that was dropped here just now may still have a file to remove, and holds its folder until then.
 pub fn open(root: &Path, options: DiskBlobsOptions) -> DiskBlobs {
-    DiskBlobs::open(root, options).unwrap()
+    let begun = Instant::now();
+    loop {
+        match DiskBlobs::open(root, options) {
+            Err(error) if error.to_string().contains("another server") && begun.elapsed() < FREED_WITHIN => {}
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// Keeps the folders of the suites' stores for as long as the test runs.

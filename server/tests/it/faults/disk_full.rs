@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::scene::{Scene, assert_counted, counting, eventually};
 
 /// The whole disk. The journal alone takes up to four times 64 MiB when there is much to write.
-const DISK_MAX_BYTES: u64 = 48 << 20;
+pub const DISK_MAX_BYTES: u64 = 48 << 20;
 /// Rows of a call.
 const ROWS: i64 = 2_000;
 const ROW_BYTES: usize = 100;
@@ -77,7 +77,7 @@ fn row(number: i64) -> String {
 }
 
 /// A server whose data folder is a small disk. What was in the folder (the token's key) is put there first.
-async fn serve_on_small_disk(scene: &Scene) -> ServerProgram {
+pub async fn serve_on_small_disk(scene: &Scene) -> ServerProgram {
     let script = format!(
         "set -e; cp -a '{data}' '{data}.old'; mount -t tmpfs -o size={DISK_MAX_BYTES} tmpfs '{data}'; \
          cp -a '{data}.old/.' '{data}'; exec \"$@\"",
@@ -97,16 +97,17 @@ async fn serve_on_small_disk(scene: &Scene) -> ServerProgram {
 }
 
 /// A path as the server's process sees it.
-fn inside(server: &ServerProgram, path: &Path) -> PathBuf {
+pub fn inside(server: &ServerProgram, path: &Path) -> PathBuf {
     let root = PathBuf::from(format!("/proc/{}/root", server.pid().expect("it runs")));
     root.join(path.strip_prefix("/").expect("an absolute path"))
 }
 
 /// Takes all the space there is, until it is dropped.
-struct Filler(PathBuf);
+pub struct Filler(PathBuf);
 
 impl Filler {
-    fn fill(path: &Path) -> Self {
+    /// Fills the disk of this file.
+    pub fn fill(path: &Path) -> Self {
         let mut file = File::create(path).expect("a file");
         let mut length = 1 << 20;
         let block = vec![7; length];

@@ -17,17 +17,24 @@ use super::index::Use;
 use super::record::{Kind, Record};
 use super::{DiskBlobs, same_for_all};
 
+/// So many names are looked up in one hold of the catalog's lock.
+const NAMES_LOCKED_MAX: usize = 4_096;
+
 #[async_trait]
 impl BlobStore for DiskBlobs {
     async fn missing(&self, instance: &InstanceName, digests: &[Digest]) -> Result<Vec<Digest>> {
         let names = self.names(instance, digests);
         let mut missing: Vec<u32> = Vec::new();
-        {
+        let parts = names.chunks(NAMES_LOCKED_MAX).zip(digests.chunks(NAMES_LOCKED_MAX));
+        for (part, (names, digests)) in parts.enumerate() {
+            if part > 0 {
+                tokio::task::yield_now().await;
+            }
             let mut catalog = self.shared.lock();
             let now = self.shared.ticks.now();
-            for (at, (name, digest)) in (0..).zip(names.iter().zip(digests)) {
+            for (at, (name, digest)) in (part * NAMES_LOCKED_MAX..).zip(names.iter().zip(digests)) {
                 if catalog.index.find(*name, now, Use::Lease, |item| item.size == digest.size()).is_none() {
-                    missing.push(at);
+                    missing.push(at as u32);
                 }
             }
         }
@@ -66,7 +73,7 @@ impl BlobStore for DiskBlobs {
             let mut catalog = self.shared.lock();
             let now = self.shared.ticks.now();
             answers.extend(names.iter().zip(&digests).map(|(name, digest)| {
-                catalog.index.find(*name, now, Use::Plain, |item| item.size == digest.size()).map(|_| Ok(()))
+                catalog.index.find(*name, now, Use::Lease, |item| item.size == digest.size()).map(|_| Ok(()))
             }));
         }
         for (at, (blob, name)) in blobs.into_iter().zip(names).enumerate() {

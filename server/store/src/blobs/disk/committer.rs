@@ -207,9 +207,12 @@ impl Committer {
 
     fn begin_pack(&mut self) -> io::Result<PackWriter> {
         let number = self.next_number;
-        let pack = PackWriter::create(&self.folder, number)?;
-        let file = Arc::new(File::open(pack_path(&self.folder, number))?);
+        // A name whose sync failed is never used again.
         self.next_number += 1;
+        let pack = PackWriter::create(&self.folder, number).inspect_err(|_| {
+            let _gone = std::fs::remove_file(pack_path(&self.folder, number));
+        })?;
+        let file = Arc::new(File::open(pack_path(&self.folder, number))?);
         let disk_bytes = PACK_HEAD_BYTES + INDEX_FOOT_BYTES;
         self.shared.space.add(disk_bytes);
         self.shared.add_pack(number, file, PACK_HEAD_BYTES, disk_bytes);

@@ -31,12 +31,13 @@ pub struct Incoming {
     shared: Arc<Shared>,
     names: BlobNames,
     encoding: Encoding,
+    /// Goes before its space is given back.
+    file: Option<Spill>,
     reservation: Reservation,
     /// What has come and is not handed on yet.
     pieces: Vec<Bytes>,
     pieces_len: u64,
     len: u64,
-    file: Option<Spill>,
 }
 
 /// The file, once there is one.
@@ -140,7 +141,7 @@ impl BlobWrite for Incoming {
         }
         let fingerprint = self.names.of(digest.hash());
         let now = self.shared.ticks.now();
-        if self.shared.lock().index.find(fingerprint, now, Use::Plain, |item| item.size == digest.size()).is_some() {
+        if self.shared.lock().index.find(fingerprint, now, Use::Lease, |item| item.size == digest.size()).is_some() {
             return Ok(());
         }
         if self.len > self.shared.small_max_bytes {

@@ -40,12 +40,11 @@ impl LargeFiles {
     /// The files below `root`; makes the folders and removes what was never completed.
     pub fn open(root: &Path) -> io::Result<Self> {
         let (folder, temporary) = (root.join("large"), root.join("tmp"));
-        if !folder.exists() {
-            for shard in 0..SHARDS {
-                std::fs::create_dir_all(folder.join(format!("{shard:02x}")))?;
-            }
-            sync_folder(&folder)?;
+        // Each time: a first start may have ended in the middle of this.
+        for shard in 0..SHARDS {
+            std::fs::create_dir_all(folder.join(format!("{shard:02x}")))?;
         }
+        sync_folder(&folder)?;
         if temporary.exists() {
             std::fs::remove_dir_all(&temporary)?;
         }

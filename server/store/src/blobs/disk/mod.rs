@@ -101,10 +101,9 @@ impl DiskBlobs {
         let free_min = options.free_min_bytes.min(disk.total_space() / 20);
         let resume_max = options.pack_len(options.limit_bytes) / 2;
         let found = recovery::recover(root, &packs, &large, lease, resume_max)?;
-        let limit = match options.limit_bytes {
-            0 => found.used + disk.available_space().saturating_sub(free_min),
-            set => set,
-        };
+        // A limit that the disk can't hold would never let anything old go.
+        let room = found.used + disk.available_space().saturating_sub(free_min);
+        let limit = if options.limit_bytes == 0 { room } else { options.limit_bytes.min(room) };
         let pack_max = options.pack_len(limit);
         let (jobs, incoming) = mpsc::channel(CALLS_WAITING_MAX);
         let count = found.catalog.index.len() as u64;
@@ -128,9 +127,16 @@ impl DiskBlobs {
     /// Removes an item, durably.
     async fn remove_item(&self, item: &Item) -> Result<bool> {
         if item.place.file().is_none() {
-            // The committer takes it out, so that memory and disk see the same order.
-            self.shared.write_gone(item).await?;
-            return Ok(true);
+            // The committer takes it out, so that memory and disk see the same order; unless the sweeper has just moved it.
+            let mut item = *item;
+            loop {
+                self.shared.write_gone(&item).await?;
+                let found = self.shared.lock().index.get(item.fingerprint).copied();
+                match found {
+                    Some(moved) if moved.place != item.place && moved.place.file().is_none() => item = moved,
+                    _ => return Ok(true),
+                }
+            }
         }
         let removed = self.shared.lock().remove(item.fingerprint, |found| found.place == item.place);
         let Some(removed) = removed else { return Ok(false) };

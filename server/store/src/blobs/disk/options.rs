@@ -37,11 +37,17 @@ const PACK_MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// So many packs fill the limit.
 const PACKS_IN_LIMIT: u64 = 64;
 
+/// Each pack is an open file: with a very large limit packs are larger rather than more than this.
+const PACKS_OPEN_MAX: u64 = 512;
+
 impl DiskBlobsOptions {
     /// When a pack is full. Few packs, for each is an open file; small enough to move what lives in one within the limit.
     pub(super) fn pack_len(&self, limit_bytes: u64) -> u64 {
         match self.pack_max_bytes {
-            0 => (limit_bytes / PACKS_IN_LIMIT).clamp(PACK_MIN_BYTES, PACK_MAX_BYTES),
+            0 => {
+                let most = PACK_MAX_BYTES.max(limit_bytes / PACKS_OPEN_MAX);
+                (limit_bytes / PACKS_IN_LIMIT).clamp(PACK_MIN_BYTES, most).min(u64::from(u32::MAX) / 2)
+            }
             // Offsets have 32 bits.
             set => set.min(u64::from(u32::MAX) / 2),
         }

@@ -55,9 +55,12 @@ pub fn recover(root: &Path, packs: &Path, large: &LargeFiles, lease: u32, resume
         }
         used += large_disk_bytes(item.stored_len);
     }
+    // Never a number that the order of use knows: what is written there now would look older than it.
+    let until = uses.as_ref().and_then(|uses| uses.until.pack()).map_or(0, |(pack, _)| pack);
+    let next_pack = numbers.last().copied().unwrap_or(0).max(until) + 1;
     let now = in_order(&mut catalog, uses.as_ref(), &since_uses);
     used += uses_disk_bytes(uses.map_or(0, |uses| uses.names.len() as u64));
-    Ok(Recovered { catalog, used, active, next_pack: numbers.last().map_or(1, |last| last + 1), now })
+    Ok(Recovered { catalog, used, active, next_pack, now })
 }
 
 /// Brings the items into their order of use: those that the order names, then those that came after it. Each gets a

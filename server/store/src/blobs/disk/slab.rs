@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_small() {
-        assert!(size_of::<Slot>() <= 56, "{} bytes", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 64, "{} bytes", size_of::<Slot>());
         assert_eq!(Place::in_pack(7, 9).pack(), Some((7, 9)));
         assert_eq!((Place::large(7).pack(), Place::large(7).file()), (None, Some(7)));
     }

@@ -68,6 +68,9 @@ impl Space {
             freed.as_mut().enable();
             let stuck = {
                 let mut state = self.lock();
+                if state.stopped {
+                    return Err(Error::Unavailable("the store of blobs is closing".into()));
+                }
                 if state.used + state.reserved + bytes <= self.open_to_all() {
                     self.check_disk(&mut state, bytes)?;
                     state.reserved += bytes;

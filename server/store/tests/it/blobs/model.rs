@@ -173,9 +173,15 @@ impl Run {
     }
 
     fn was_removed(&mut self, name: &Name, removed: bool) {
+        let usage = self.store().usage();
+        let gone = (usage.evicted - self.evicted) as usize;
         if removed {
             assert!(self.model.remove(name).is_some(), "{name:?} was not there");
         }
+        // It went while it was being removed: then it is one of those that went.
+        let went_too = removed && gone > 0 && (usage.blobs + usage.entries) as usize == self.model.0.len() + 1 - gone;
+        self.model.evict(gone - usize::from(went_too));
+        self.evicted = usage.evicted;
         self.settle();
         assert!(removed || self.model.at(name).is_none(), "{name:?} is lost");
     }

@@ -29,13 +29,20 @@ pub(super) struct Slot {
     pub(super) parked: Option<(Sink, i64)>,
 }
 
+impl Slot {
+    /// What keeping it takes: space is reserved for all of the blob.
+    fn charge(&self) -> u64 {
+        self.name.digest.size().max(self.progress.taken.load(Relaxed))
+    }
+}
+
 impl Table {
     /// Makes an upload that was left one that is written again.
     pub(super) fn unpark(&mut self, name: &UploadName, id: u64) -> Option<(Ticket, Sink)> {
         let slot = self.blobs.get_mut(&key(name))?.iter_mut().find(|slot| slot.id == id)?;
         let (sink, parked_ms) = slot.parked.take()?;
         self.parked.remove(&(parked_ms, id));
-        self.parked_bytes -= slot.progress.taken.load(Relaxed);
+        self.parked_bytes -= slot.charge();
         Some((Ticket { id, progress: Arc::clone(&slot.progress) }, sink))
     }
 
@@ -49,7 +56,7 @@ impl Table {
             return Some(sink);
         }
         slot.parked = Some((sink, now_ms));
-        self.parked_bytes += slot.progress.taken.load(Relaxed);
+        self.parked_bytes += slot.charge();
         self.parked.insert((now_ms, id), key);
         None
     }
@@ -74,7 +81,7 @@ impl Table {
         }
         if let Some((_, parked_ms)) = &slot.parked {
             self.parked.remove(&(*parked_ms, id));
-            self.parked_bytes -= slot.progress.taken.load(Relaxed);
+            self.parked_bytes -= slot.charge();
         }
         Some(slot)
     }

@@ -65,7 +65,7 @@ async fn what_was_left_is_kept_for_a_while_only() {
 async fn the_oldest_goes_over_the_limits() {
     let news: Vec<NewBlob> = (0..4).map(|seed| blob(&noise(seed, 500_000))).collect();
     let by_count = BlobLimits { parked_uploads_max: 2, ..BlobLimits::default() };
-    let by_bytes = BlobLimits { parked_uploads_max_bytes: 2500, ..BlobLimits::default() };
+    let by_bytes = BlobLimits { parked_uploads_max_bytes: 1_250_000, ..BlobLimits::default() };
     for limits in [by_count, by_bytes] {
         let Parts { room, clock, .. } = room_with(limits);
         for (at, new) in news.iter().enumerate() {
