@@ -111,6 +111,8 @@ async fn trees_that_are_no_use_are_misses() {
     malformed.push(tree(directory(vec![file("a", &content), file("a", &content)], vec![]), vec![]));
     malformed
         .push(tree(directory(vec![], vec![]), vec![directory(vec![file("a", &content)], vec![child("a", &content)])]));
+    // A Directory that is named and not among the Tree's own: who unpacks the Tree misses it.
+    malformed.push(tree(directory(vec![], vec![child("sub", &content)]), vec![]));
     let mut bad_digest = file("a", &content);
     bad_digest.digest =
         reapi::Digest { hash: content.hex().to_uppercase(), size_bytes: 7, ..Default::default() }.into();

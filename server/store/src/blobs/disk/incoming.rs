@@ -53,7 +53,7 @@ impl Incoming {
         let expected = size.unwrap_or(0);
         let reservation = shared.space.reserve(disk_bytes(&shared, expected)).await?;
         let (pieces, pieces_len, len, file) = (Vec::new(), 0, 0, None);
-        Ok(Self { shared, names, encoding, reservation, pieces, pieces_len, len, file })
+        Ok(Self { shared, names, encoding, file, reservation, pieces, pieces_len, len })
     }
 
     /// Waits until nothing is being written, then hands on what has come.
