@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "pkg/proto/runner/v1/runner.proto",
     "millrace/v1/pipeline.proto",
     "millrace/v1/cache.proto",
+    "millrace/v1/queue.proto",
     "millrace/v1/log.proto",
     "millrace/v1/runner.proto",
     "build/bazel/remote/execution/v2/remote_execution.proto",
