@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "millrace/v1/pipeline.proto",
     "millrace/v1/log.proto",
     "millrace/v1/runner.proto",
+    "millrace/v1/queue.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

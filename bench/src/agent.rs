@@ -61,6 +61,7 @@ impl Agent {
             slots: 1,
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
+            ..Default::default()
         };
         client.agents().declare(declare).await?;
         Ok(Self { client, uuid: runner.uuid, token: runner.token })
