@@ -1,6 +1,7 @@
 //! The runner agent: polls a server for tasks, runs them on this machine and streams their logs. Knows nothing of
 //! SQL, of workflows in YAML, or of the server's code; the wire is all they share.
 
+mod action;
 mod api;
 mod backoff;
 mod config;
