@@ -42,6 +42,21 @@ pub struct Task {
 impl Agent {
     /// Registers and declares a new agent.
     pub async fn register(url: &str, registration_token: &str, name: &str, labels: &[&str]) -> anyhow::Result<Self> {
+        Self::declared(url, registration_token, name, labels, false).await
+    }
+
+    /// Registers and declares a new agent that runs actions of remote execution.
+    pub async fn register_for_actions(url: &str, registration_token: &str, name: &str) -> anyhow::Result<Self> {
+        Self::declared(url, registration_token, name, &[name], true).await
+    }
+
+    async fn declared(
+        url: &str,
+        registration_token: &str,
+        name: &str,
+        labels: &[&str],
+        runs_actions: bool,
+    ) -> anyhow::Result<Self> {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         let request = RegisterRequest {
             name: name.to_owned(),
@@ -61,6 +76,7 @@ impl Agent {
             slots: 1,
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
+            runs_actions,
             ..Default::default()
         };
         client.agents().declare(declare).await?;

@@ -1,9 +1,9 @@
 //! `millrace-bench`: measures a Millrace server over its wire and prints tables. What is measured is in `measure`.
 
-mod cache;
 mod floor;
 mod measure;
 mod process;
+mod reapi;
 mod report;
 mod samples;
 mod target;
@@ -14,12 +14,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, ValueEnum};
 
-use crate::cache::workload::Name;
+use crate::reapi::workload::Name;
 use crate::report::Report;
 use crate::target::Target;
 
 /// Measures a Millrace server over its wire: latency of dispatch and logs, throughput of log ingest, idle runners, and
-/// the remote cache (that of any other server as well).
+/// the remote cache and remote execution (those of any other server as well).
 ///
 /// Without --server it starts a server of its own, in a temporary folder, for each measurement.
 #[derive(Parser)]
@@ -58,23 +58,23 @@ pub struct Arguments {
     /// How many runners wait in `idle-runners`
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     runners: usize,
-    /// How long `log-ingest` lasts, and each workload of `cache` at least
+    /// How long `log-ingest` lasts, and each workload of `cache` and `execute` at least
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     seconds: u64,
     /// How long each part of `idle-runners` lasts
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     idle_seconds: u64,
     #[command(flatten)]
-    cache: CacheArguments,
+    reapi: ReapiArguments,
     /// Serve this file and an empty call: the limits are measured with it
     #[arg(long, hide = true, value_name = "FILE")]
     floor: Option<PathBuf>,
 }
 
-/// Options of `cache`.
+/// Options of `cache` and `execute`.
 #[derive(Args)]
-#[command(next_help_heading = "Options of cache")]
-pub struct CacheArguments {
+#[command(next_help_heading = "Options of cache and execute")]
+pub struct ReapiArguments {
     /// What to measure; nothing: all of it
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<Name>,
@@ -102,6 +102,9 @@ pub struct CacheArguments {
     /// What all content is made from [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// The bench's own runner runs actions in a sandbox
+    #[arg(long)]
+    sandbox: bool,
 }
 
 /// A measurement.
@@ -119,6 +122,10 @@ enum What {
     IdleRunners,
     /// A remote cache: blobs and action results, of any server of the Remote Execution API
     Cache,
+    /// Remote execution of small actions, by any server of the Remote Execution API that has a worker
+    Execute,
+    /// The scheduler alone: actions that runners of the bench complete at once
+    Scheduler,
 }
 
 #[tokio::main]
@@ -142,7 +149,7 @@ async fn measure_all(arguments: &Arguments) -> Result<()> {
     report::machine(arguments.json);
     // Every report is to be read beside what the machine could do at that time.
     // (The cache is measured beside limits of its own, which ask no more of a server than the cache does.)
-    if asked != [What::Cache] {
+    if !asked.iter().all(|what| matches!(what, What::Cache | What::Execute)) {
         measured(arguments, What::Calibrate).await?;
     }
     for what in asked.iter().filter(|what| **what != What::Calibrate) {
@@ -183,10 +190,11 @@ async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Resu
         What::IdleRunners => {
             measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await?
         }
-        What::Cache => {
-            measure::cache::measure_cache(target, arguments).await?;
+        What::Cache | What::Execute => {
+            measure::reapi::measure_reapi(target, arguments, what == What::Execute).await?;
             return Ok(None);
         }
+        What::Scheduler => measure::scheduler::scheduler(target, arguments.seconds).await?,
     };
     Ok(Some(report))
 }

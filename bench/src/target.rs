@@ -64,6 +64,11 @@ impl Target {
         Ok(Self { url, client, registration_token, pid, runner, folder, own, token })
     }
 
+    /// Whether the bench has started it.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// What calls are made with; empty: nothing.
     pub fn token(&self) -> &str {
         &self.token
@@ -78,6 +83,11 @@ impl Target {
     /// is in use take nothing from it.
     pub async fn agent(&self, name: &str) -> Result<Agent> {
         Agent::register(&self.url, &self.registration_token, name, &[name]).await.context("registering an agent")
+    }
+
+    /// A new agent that runs actions and offers nothing in particular.
+    pub async fn agent_for_actions(&self, name: &str) -> Result<Agent> {
+        Agent::register_for_actions(&self.url, &self.registration_token, name).await.context("registering an agent")
     }
 
     /// Ends the bench's own server.

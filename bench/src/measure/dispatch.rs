@@ -2,16 +2,15 @@
 //! and with a real runner.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use millrace_bench::agent::Agent;
 use millrace_bench::client::Client;
-use millrace_bench::wire::millrace_v1::{ListRunnersRequest, Run, State, WatchRunRequest};
+use millrace_bench::wire::millrace_v1::{Run, State, WatchRunRequest};
 use prost_types::Timestamp;
-use tokio::process::{Child, Command};
 
+use super::own_runner::{start_runner, wait_for_runner};
 use super::{single_job, start_run};
 use crate::report::Report;
 use crate::samples::Samples;
@@ -23,8 +22,6 @@ const GOAL_P95_MS: f64 = 100.0;
 const WAIT_MS: u32 = 30_000;
 /// How many runs a real runner gets at most: each is a process.
 const RUNNER_RUNS_MAX: usize = 100;
-/// How long the real runner may take to come.
-const RUNNER_START_MAX: Duration = Duration::from_secs(20);
 
 /// Measures the dispatch of single-job runs, one after the other.
 pub async fn dispatch(target: &mut Target, runs: usize) -> Result<Report> {
@@ -103,7 +100,7 @@ async fn wait_until_polling(agent: &Agent) -> Result<()> {
 /// The same with a real runner: queued to started, and the whole run.
 async fn by_runner(target: &Target, runner: &Path, runs: usize) -> Result<(Samples, Samples)> {
     let label = "bench-runner";
-    let mut program = start_runner(target, runner, label)?;
+    let mut program = start_runner(target, runner, label, &[])?;
     wait_for_runner(&target.client, label).await?;
     let (mut started, mut over) = (Samples::default(), Samples::default());
     for _ in 0..runs {
@@ -120,27 +117,6 @@ async fn by_runner(target: &Target, runner: &Path, runs: usize) -> Result<(Sampl
     }
     program.kill().await?;
     Ok((started, over))
-}
-
-fn start_runner(target: &Target, runner: &Path, label: &str) -> Result<Child> {
-    let mut command = Command::new(runner);
-    command.args(["--server", &target.url, "--name", label, "--labels", label, "--data"]);
-    command.arg(target.folder.path().join("runner"));
-    command.env("MILLRACE_REGISTRATION_TOKEN", &target.registration_token).env("MILLRACE_LOG", "warn");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    command.spawn().with_context(|| format!("starting {}", runner.display()))
-}
-
-async fn wait_for_runner(client: &Client, name: &str) -> Result<()> {
-    let began = Instant::now();
-    while began.elapsed() < RUNNER_START_MAX {
-        let runners = client.runners().list_runners(ListRunnersRequest::default()).await?.into_inner().runners;
-        if runners.iter().any(|runner| runner.name == name && !runner.os.is_empty()) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    bail!("the runner did not declare itself within {} s", RUNNER_START_MAX.as_secs())
 }
 
 /// The run when it is over.

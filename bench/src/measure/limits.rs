@@ -12,10 +12,10 @@ use millrace_bench::program::ServerProgram;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use crate::cache::call::{Call, Keep};
-use crate::cache::expect::Expect;
-use crate::cache::waves::{Connections, Measured, Op};
 use crate::floor;
+use crate::reapi::call::{Call, Keep};
+use crate::reapi::expect::Expect;
+use crate::reapi::waves::{Connections, Measured, Op};
 use crate::report::Report;
 
 /// How long each of them lasts where there is time.

@@ -1,12 +1,14 @@
 //! One file a measurement.
 
-pub mod cache;
 pub mod calibrate;
 pub mod dispatch;
 pub mod idle_runners;
 pub mod limits;
 pub mod log_ingest;
 pub mod log_latency;
+pub mod own_runner;
+pub mod reapi;
+pub mod scheduler;
 
 use anyhow::{Context, Result};
 use millrace_bench::client::Client;

@@ -1,13 +1,14 @@
 //! What a right server answers. A wrong one must not win: each answer is checked, when the clock has stopped.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bazel_remote_apis::build::bazel::remote::execution::v2::{
-    ActionResult, BatchReadBlobsResponse, BatchUpdateBlobsResponse, FindMissingBlobsResponse,
+    ActionResult, BatchReadBlobsResponse, BatchUpdateBlobsResponse, ExecuteResponse, FindMissingBlobsResponse,
 };
 use bazel_remote_apis::google::bytestream::WriteResponse;
+use bazel_remote_apis::google::longrunning::{Operation, operation};
 use bazel_remote_apis::google::rpc;
 use bytes::Bytes;
 use prost::Message;
@@ -37,6 +38,13 @@ pub enum Expect {
     Action(Arc<ActionResult>),
     /// NOT_FOUND.
     NotFound,
+    /// Execute: done, with exit code 0, and from the cache or not.
+    Executed {
+        /// Whether the result must come from the cache.
+        cached: bool,
+    },
+    /// Execute: what all with the same cell got, which the first puts there: one execution.
+    SameExecution(Arc<OnceLock<ActionResult>>),
 }
 
 /// Hashes that are missing, and the length of the message that says so.
@@ -73,6 +81,18 @@ impl Expect {
             }
             Self::Action(result) => action(result, bytes, message),
             Self::NotFound => bail!("an action result that nobody ever stored"),
+            Self::Executed { cached } => {
+                let response = executed(message)?;
+                ensure!(response.cached_result == *cached, "cached_result is {}", response.cached_result);
+                Ok(())
+            }
+            Self::SameExecution(first) => {
+                let result = executed(message)?.result.unwrap_or_default();
+                let first = first.get_or_init(|| result.clone());
+                let same = first.stdout_raw == result.stdout_raw && first.stdout_digest == result.stdout_digest;
+                ensure!(same, "the action was executed more than once");
+                Ok(())
+            }
         }
     }
 }
@@ -125,6 +145,21 @@ fn batch(blobs: &[Blob], bytes: u64, message: Option<Bytes>) -> Result<()> {
         ensure!(data.len() as u64 == blob.size && blob.has(0, data), "wrong content of blob {}", blob.hash);
     }
     Ok(())
+}
+
+/// What the last message of an Execute says of its end.
+fn executed(message: Option<Bytes>) -> Result<ExecuteResponse> {
+    let operation = Operation::decode(message.context("an Execute without an answer")?)?;
+    ensure!(operation.done, "the stream ended before the operation was done");
+    let response = match operation.result {
+        Some(operation::Result::Response(any)) => ExecuteResponse::decode(any.value.as_slice())?,
+        Some(operation::Result::Error(status)) => bail!("{:?}: {}", Code::from(status.code), status.message),
+        None => bail!("an operation that is done, without a result"),
+    };
+    stored_status(response.status.as_ref())?;
+    let exit_code = response.result.as_ref().context("no action result")?.exit_code;
+    ensure!(exit_code == 0, "exit code {exit_code}: {}", response.message);
+    Ok(response)
 }
 
 fn action(result: &ActionResult, bytes: u64, message: Option<Bytes>) -> Result<()> {

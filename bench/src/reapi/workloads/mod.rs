@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod batch;
+pub mod execute;
 pub mod find_missing;
 pub mod large;
 pub mod small;
@@ -29,5 +30,5 @@ fn proven(instance: &str, blobs: &[Arc<Blob>], ops: Vec<Op>) -> Wave {
     let mut proof = find_missing::all_there(instance, &digests);
     let step = (blobs.len() / READ_AGAIN).max(1);
     proof.extend(blobs.iter().step_by(step).map(|blob| small::read(instance, blob, Keep::All)));
-    Wave { ops, proof }
+    Wave { ops, proof, ..Wave::default() }
 }

@@ -1,10 +1,10 @@
-//! What a measurement of a cache does, as its driver sees it: calls that come in waves. Knows no connection.
+//! What a measurement does, as its driver sees it: calls that come in waves. Knows no connection.
 
 use clap::ValueEnum;
 
 use super::content::Content;
 use super::waves::Op;
-use super::workloads::{actions, batch, find_missing, large, small};
+use super::workloads::{actions, batch, execute, find_missing, large, small};
 
 /// A measurement. The order is that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,11 +31,28 @@ pub enum Name {
     ActionHit,
     /// GetActionResult of one that is not
     ActionMiss,
+    /// Execute of /bin/true with one input file
+    Noop,
+    /// The same with 50 input files, which all actions share
+    NoopInputs,
+    /// Execute of an action that is in the cache
+    Cached,
+    /// Execute of one new action, 1000 times at once
+    Merged,
+}
+
+impl Name {
+    /// Whether it needs a worker.
+    pub fn is_execution(self) -> bool {
+        matches!(self, Self::Noop | Self::NoopInputs | Self::Cached | Self::Merged)
+    }
 }
 
 /// Calls to be timed, and calls that prove that the timed ones had their effect.
 #[derive(Default)]
 pub struct Wave {
+    /// Made before, not timed.
+    pub stock: Vec<Op>,
     /// Timed.
     pub ops: Vec<Op>,
     /// Made afterwards, not timed.
@@ -79,5 +96,9 @@ pub fn workload(name: Name, instance: &str, messages: usize) -> Box<dyn Workload
         Name::ActionUpdate => Box::new(actions::ActionUpdate { instance, outputs: Vec::new() }),
         Name::ActionHit => Box::new(actions::ActionHit { instance, stored: Vec::new() }),
         Name::ActionMiss => Box::new(actions::ActionMiss { instance }),
+        Name::Noop => Box::new(execute::Noop::new(instance, 1)),
+        Name::NoopInputs => Box::new(execute::Noop::new(instance, 50)),
+        Name::Cached => Box::new(execute::Cached { instance, stored: Vec::new(), ran: false }),
+        Name::Merged => Box::new(execute::Merged { instance }),
     }
 }

@@ -48,7 +48,7 @@ impl Workload for EmptyCall {
 
     fn wave(&mut self, _content: &mut Content, calls: usize) -> Wave {
         let op = Op { keep: Keep::Length, expect: Expect::Empty, ..find(&self.instance, Vec::new(), Vec::new()) };
-        Wave { ops: vec![op; calls], proof: Vec::new() }
+        Wave { ops: vec![op; calls], ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {
@@ -71,7 +71,7 @@ impl Workload for FindMissing {
 
     fn wave(&mut self, content: &mut Content, calls: usize) -> Wave {
         let ops = (0..calls).map(|call| Op { keep: keep_some(content), ..self.asked[call % CALLS].clone() });
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {

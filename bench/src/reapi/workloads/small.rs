@@ -72,7 +72,7 @@ impl Workload for SmallRead {
     fn wave(&mut self, content: &mut Content, calls: usize) -> Wave {
         let any = |content: &mut Content| self.blobs[content.below(BLOBS as u64) as usize].clone();
         let ops = (0..calls).map(|_| Op { keep: keep_some(content), ..any(content) });
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {

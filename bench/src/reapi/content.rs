@@ -40,9 +40,7 @@ impl Content {
 
     /// A blob in one piece.
     pub fn blob(&mut self, length: usize) -> Blob {
-        let bytes = self.bytes(length);
-        let hash = hexadecimal(&Sha256::digest(&bytes));
-        Blob { hash, size: length as u64, pieces: vec![bytes] }
+        Blob::of(self.bytes(length))
     }
 
     /// A digest that no blob has.
@@ -64,6 +62,11 @@ impl Content {
 }
 
 impl Blob {
+    /// With this content, in one piece.
+    pub fn of(bytes: Bytes) -> Self {
+        Self { hash: hexadecimal(&Sha256::digest(&bytes)), size: bytes.len() as u64, pieces: vec![bytes] }
+    }
+
     /// As REAPI names it.
     pub fn digest(&self) -> Digest {
         Digest { hash: self.hash.clone(), size_bytes: self.size as i64 }

@@ -83,7 +83,7 @@ impl Workload for ActionHit {
     fn wave(&mut self, content: &mut Content, calls: usize) -> Wave {
         let any = |content: &mut Content| self.stored[content.below(RESULTS as u64) as usize].clone();
         let ops = (0..calls).map(|_| Op { keep: keep_some(content), ..any(content) });
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {
@@ -98,7 +98,7 @@ impl Workload for ActionMiss {
 
     fn wave(&mut self, content: &mut Content, calls: usize) -> Wave {
         let ops = (0..calls).map(|_| get(&self.instance, content.digest(ACTION_BYTES), Expect::NotFound));
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {

@@ -79,7 +79,7 @@ impl Workload for BatchRead {
 
     fn wave(&mut self, content: &mut Content, calls: usize) -> Wave {
         let ops = (0..calls).map(|call| Op { keep: keep_some(content), ..self.batches[call % BATCHES].clone() });
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {

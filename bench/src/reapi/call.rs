@@ -18,6 +18,7 @@ use super::raw_codec::RawCodec;
 const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
 const WRITE: &str = "/google.bytestream.ByteStream/Write";
 const READ: &str = "/google.bytestream.ByteStream/Read";
+const EXECUTE: &str = "/build.bazel.remote.execution.v2.Execution/Execute";
 
 /// One call, encoded.
 #[derive(Clone)]
@@ -36,6 +37,11 @@ pub enum Call {
     },
     /// ByteStream.Read.
     Read {
+        /// The request.
+        request: Bytes,
+    },
+    /// Execution.Execute. Of its answer the last message is kept, whatever else is.
+    Execute {
         /// The request.
         request: Bytes,
     },
@@ -113,6 +119,15 @@ impl Caller {
                 while let Some(message) = messages.message().await? {
                     let data = ReadData::decode(message).map_err(|error| Status::internal(error.to_string()))?.data;
                     answer.take(data, keep);
+                }
+            }
+            Call::Execute { request } => {
+                let path = PathAndQuery::from_static(EXECUTE);
+                let requests = Request::new(request.clone());
+                let mut messages = self.grpc.server_streaming(requests, path, RawCodec).await?.into_inner();
+                while let Some(message) = messages.message().await? {
+                    answer.kept.clear();
+                    answer.take(message, Keep::All);
                 }
             }
             Call::Get { .. } => {}

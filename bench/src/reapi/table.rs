@@ -1,4 +1,4 @@
-//! What was measured of caches, as a table or as JSON. Measures nothing.
+//! What was measured of servers, as a table or as JSON. Measures nothing.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -11,6 +11,7 @@ use crate::report::number;
 
 /// The figures of one or two servers.
 pub struct Table {
+    title: &'static str,
     sides: Vec<String>,
     seed: u64,
     /// A measurement each.
@@ -44,8 +45,8 @@ const PERCENTILES: [f64; 3] = [50.0, 95.0, 99.0];
 
 impl Table {
     /// Without rows yet.
-    pub fn new(sides: Vec<String>, seed: u64) -> Self {
-        Self { sides, seed, rows: Vec::new(), memory: Vec::new() }
+    pub fn new(title: &'static str, sides: Vec<String>, seed: u64) -> Self {
+        Self { title, sides, seed, rows: Vec::new(), memory: Vec::new() }
     }
 
     /// Whether every server answered every call rightly.
@@ -59,7 +60,7 @@ impl Table {
             println!("{}", self.json(limits));
             return;
         }
-        println!("\ncache: seed {}", self.seed);
+        println!("\n{}: seed {}", self.title, self.seed);
         println!(
             "  {:14} {:10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>12} {:>7}",
             "", "", "calls/s", "MB/s", "p50 ms", "p95 ms", "p99 ms", "CPU us/call", "ratio"
@@ -112,7 +113,7 @@ impl Table {
         });
         let ratios: Map<String, Value> =
             self.rows.iter().filter_map(|row| Some((row.label(), json!(row.ratio()?)))).collect();
-        json!({ "title": "cache", "seed": self.seed, "sides": sides.collect::<Map<_, _>>(), "ratios": ratios })
+        json!({ "title": self.title, "seed": self.seed, "sides": sides.collect::<Map<_, _>>(), "ratios": ratios })
     }
 
     /// How near a server comes to what the machine can do.

@@ -1,4 +1,4 @@
-//! A remote cache, measured: any server of REAPI, or two of them in turns. Knows nothing of Millrace.
+//! A remote cache or remote execution, measured: any server of REAPI, or two of them in turns. Knows nothing of Millrace.
 
 pub mod call;
 pub mod content;
@@ -67,14 +67,14 @@ struct Run<'a> {
 }
 
 /// Measures each server; where there are two, wave by wave in turns.
-pub async fn cache(sides: &[Side], load: &Load) -> Result<Table> {
-    let mut table = Table::new(sides.iter().map(|side| side.name.clone()).collect(), load.seed);
+pub async fn measure(title: &'static str, sides: &[Side], load: &Load) -> Result<Table> {
+    let mut table = Table::new(title, sides.iter().map(|side| side.name.clone()).collect(), load.seed);
     for side in sides {
         table.memory.push(Memory { start: side.pid.and_then(resident_megabytes), ..Memory::default() });
     }
     for name in &load.names {
         eprintln!("measuring {name:?} ...");
-        let row = measure(sides, load, *name).await?;
+        let row = measure_one(sides, load, *name).await?;
         for failure in row.sides.iter().filter_map(|side| side.as_ref().err()) {
             eprintln!("{name:?}: {failure:#}");
         }
@@ -87,7 +87,7 @@ pub async fn cache(sides: &[Side], load: &Load) -> Result<Table> {
     Ok(table)
 }
 
-async fn measure(sides: &[Side], load: &Load, name: Name) -> Result<Row> {
+async fn measure_one(sides: &[Side], load: &Load, name: Name) -> Result<Row> {
     let mut runs = Vec::new();
     for side in sides {
         let mut run = Run::new(side, load, name)?;
@@ -153,6 +153,7 @@ impl<'a> Run<'a> {
     /// A wave, and then the proof that it had its effect.
     async fn timed(&mut self, calls: usize) -> Result<(Measured, Option<f64>)> {
         let wave = self.workload.wave(&mut self.content, calls);
+        self.connections.make(wave.stock, self.at_once).await.context("while storing what is needed")?;
         let before = self.side.pid.and_then(cpu_seconds);
         let measured = self.connections.make(wave.ops, self.at_once).await?;
         let after = self.side.pid.and_then(cpu_seconds);

@@ -56,7 +56,7 @@ impl Workload for LargeWrite {
         let digests: Vec<_> = blobs.iter().map(|blob| blob.digest()).collect();
         let mut proof = find_missing::all_there(&self.instance, &digests);
         proof.extend(blobs.last().map(|blob| small::read(&self.instance, blob, Keep::All)));
-        Wave { ops, proof }
+        Wave { ops, proof, ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {
@@ -84,7 +84,7 @@ impl Workload for LargeRead {
             let keep = Keep::At(content.below((self.messages * MESSAGE_BYTES) as u64));
             small::read(&self.instance, &self.blobs[call % BLOBS], keep)
         });
-        Wave { ops: ops.collect(), proof: Vec::new() }
+        Wave { ops: ops.collect(), ..Wave::default() }
     }
 
     fn wave_calls(&self) -> (usize, usize) {
