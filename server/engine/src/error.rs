@@ -1,7 +1,12 @@
 //! What can go wrong, by meaning. One file of the server (`rpc/status.rs`) turns these into protocol codes; the engine
 //! knows none.
 
+use millrace_proto::digest::Digest;
+
 use crate::logs::LogError;
+
+/// How many missing blobs the message shows; the error has all.
+const MISSING_SHOWN_MAX: usize = 5;
 
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,6 +49,9 @@ pub enum Error {
     /// A workflow file with errors; each says where.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Workflow(Vec<crate::pipelines::Diagnostic>),
+    /// What is asked for needs blobs that are not here; the caller may bring them and ask again.
+    #[error("{}", missing_blobs(.0))]
+    MissingBlobs(Vec<Digest>),
     /// A fault of ours or of the machine.
     #[error("{0}")]
     Internal(String),
@@ -61,13 +69,22 @@ impl Error {
     }
 }
 
+fn missing_blobs(digests: &[Digest]) -> String {
+    let shown: Vec<String> = digests.iter().take(MISSING_SHOWN_MAX).map(|digest| format!("blobs/{digest}")).collect();
+    let more = match digests.len().saturating_sub(MISSING_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("not in the cache: {}{more}", shown.join(", "))
+}
+
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         let message = error.to_string();
         match error {
             LogError::NotFound(id) => Self::NotFound(format!("log {id}")),
             LogError::Invalid { field, message } => Self::Invalid { field, message },
-            LogError::Conflict { .. } => Self::Conflict(message),
+            LogError::Conflict { .. } | LogError::OtherBytes { .. } => Self::Conflict(message),
             LogError::Stale(_) => Self::Unavailable(message),
             LogError::Closed(_) => Self::Precondition(message),
             LogError::Exhausted(_) => Self::Exhausted(message),

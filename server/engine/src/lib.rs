@@ -7,6 +7,7 @@ pub mod assets;
 pub mod blobs;
 pub mod clock;
 pub mod error;
+pub mod execution;
 pub mod keys;
 pub mod logs;
 pub mod pipelines;

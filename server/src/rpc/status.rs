@@ -11,7 +11,7 @@ pub fn status(error: Error) -> ConnectError {
         Error::NotFound(_) => ConnectError::not_found(message),
         Error::Invalid { .. } | Error::Workflow(_) => ConnectError::invalid_argument(message),
         Error::Range(_) => ConnectError::out_of_range(message),
-        Error::Precondition(_) => ConnectError::failed_precondition(message),
+        Error::Precondition(_) | Error::MissingBlobs(_) => ConnectError::failed_precondition(message),
         Error::Denied(_) => ConnectError::permission_denied(message),
         Error::Unauthenticated(_) => ConnectError::unauthenticated(message),
         Error::Conflict(_) => ConnectError::aborted(message),

@@ -3,6 +3,7 @@
 
 mod content;
 mod context;
+mod dispatch;
 mod event;
 mod ready;
 mod rerun;
@@ -14,6 +15,7 @@ pub mod store;
 pub mod transition;
 pub mod waiters;
 
+pub use dispatch::{Dispatch, Poll, Task, Wants};
 pub use event::{Effects, Event, Report, StepReport};
 pub use run::{Job, Lease, LogsOf, Run, State, Step, Stop, StopRequest, log_id};
 pub use service::{Fetched, RunChange, Scheduler, Updated};
