@@ -3,6 +3,7 @@
 
 mod assets;
 mod cache;
+mod execution;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use assets::{AssetConfig, RawAssetConfig};
 pub use cache::{CacheConfig, RawCacheConfig};
+pub use execution::{ExecutionConfig, Platform, RawExecutionConfig, UnknownProperties};
 
 /// Where a server listens when nothing is said.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -50,6 +52,9 @@ pub struct RawConfig {
     /// The remote cache.
     #[command(flatten)]
     pub cache: RawCacheConfig,
+    /// Remote execution.
+    #[command(flatten)]
+    pub execution: RawExecutionConfig,
 }
 
 /// A server's configuration.
@@ -71,6 +76,8 @@ pub struct Config {
     pub lease_ms: i64,
     /// The remote cache.
     pub cache: CacheConfig,
+    /// Remote execution.
+    pub execution: ExecutionConfig,
 }
 
 /// The files of TLS.
@@ -99,6 +106,7 @@ impl RawConfig {
             registration_token: self.registration_token.or(file.registration_token),
             lease_seconds: self.lease_seconds.or(file.lease_seconds),
             cache: self.cache.or(file.cache),
+            execution: self.execution.or(file.execution),
         })
     }
 
@@ -132,8 +140,17 @@ impl RawConfig {
         };
         let data = self.data.unwrap_or_else(|| DATA_DEFAULT.into());
         let database = database(self.database.as_deref(), &data)?;
-        let cache = self.cache.resolve()?;
-        Ok(Config { listen, data, database, tls, registration_token: self.registration_token, open, lease_ms, cache })
+        Ok(Config {
+            listen,
+            data,
+            database,
+            tls,
+            registration_token: self.registration_token,
+            open,
+            lease_ms,
+            cache: self.cache.resolve()?,
+            execution: self.execution.resolve()?,
+        })
     }
 }
 

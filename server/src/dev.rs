@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use millrace_runner::{Config as RunnerConfig, Shutdown};
 
-use crate::config::{Config, RawCacheConfig, RawConfig};
+use crate::config::{Config, RawCacheConfig, RawConfig, RawExecutionConfig};
 use crate::serve::{open, stop_on_signal};
 
 /// The built-in runner's folder below the data folder.
@@ -40,6 +40,9 @@ pub struct DevArgs {
     /// The remote cache
     #[command(flatten)]
     cache: RawCacheConfig,
+    /// Remote execution
+    #[command(flatten)]
+    execution: RawExecutionConfig,
 }
 
 /// Runs `millrace dev`.
@@ -52,6 +55,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         registration_token: args.registration_token,
         lease_seconds: args.lease_seconds,
         cache: args.cache,
+        execution: args.execution,
         ..Default::default()
     };
     let config = raw.resolve(true)?;
@@ -95,7 +99,8 @@ fn banner(url: &str, config: &Config, slots: u32, begun: Instant) {
     };
     println!("millrace {}  ready in {:.1} s", env!("CARGO_PKG_VERSION"), begun.elapsed().as_secs_f64());
     println!("Web      http://{shown}/");
-    println!("REAPI    grpc://{shown}      (cache)");
+    let served = if config.execution.enabled { "cache, execution" } else { "cache" };
+    println!("REAPI    grpc://{shown}      ({served})");
     println!("Data     {}  (cache limit {})", config.data.display(), limit(config.cache.limit_bytes));
     println!("Runner   {runner}");
     println!("Next     millrace run examples/hello.yml   |   millrace doctor");

@@ -22,7 +22,7 @@ pub enum Role {
     Read,
     /// Read; start, stop and repeat runs.
     Run,
-    /// What a runner agent does.
+    /// What a runner agent does: it reads and writes the remote cache of any instance, too, for the actions it runs.
     Runner,
     /// Read the remote cache.
     CacheRead,
@@ -62,7 +62,7 @@ impl Role {
                 (self, wanted),
                 (Self::Run, Self::Read)
                     | (Self::CacheWrite, Self::CacheRead)
-                    | (Self::Execute, Self::CacheRead | Self::CacheWrite)
+                    | (Self::Execute | Self::Runner, Self::CacheRead | Self::CacheWrite)
             )
     }
 }
@@ -171,7 +171,15 @@ pub fn require(ctx: &RequestContext, role: Role) -> Result<Caller, ConnectError>
     Ok(caller)
 }
 
-/// The same for what concerns the whole server: a token for one project is not enough.
+/// The same for what each of two roles is enough for.
+pub fn require_either(ctx: &RequestContext, one: Role, other: Role) -> Result<Caller, ConnectError> {
+    match require(ctx, one) {
+        Ok(caller) => Ok(caller),
+        Err(refusal) => require(ctx, other).map_err(|_| refusal),
+    }
+}
+
+/// The same as [`require`] for what concerns the whole server: a token for one project is not enough.
 pub fn require_everywhere(ctx: &RequestContext, role: Role) -> Result<Caller, ConnectError> {
     let caller = require(ctx, role)?;
     match caller.project() {
@@ -193,7 +201,7 @@ mod tests {
         let allowed: &[(Role, &[Role])] = &[
             (Read, &[Read]),
             (Run, &[Run, Read]),
-            (Runner, &[Runner]),
+            (Runner, &[Runner, CacheWrite, CacheRead]),
             (CacheRead, &[CacheRead]),
             (CacheWrite, &[CacheWrite, CacheRead]),
             (Execute, &[Execute, CacheWrite, CacheRead]),

@@ -8,8 +8,8 @@ use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, Service
 use millrace_engine::actions::Inline;
 use millrace_proto::reapi as wire;
 
-use super::action_cache_origin::origin;
 use super::cas_names::{Digests, enter};
+use super::request_metadata::origin;
 use super::segments::Segmented;
 use super::status::status;
 use crate::app::App;

@@ -2,24 +2,20 @@
 
 #![allow(refining_impl_trait)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use millrace_engine::error::Error;
-use millrace_engine::logs::{LogId, Row};
 use millrace_engine::runners::{Declaration, Registration, Runner};
-use millrace_engine::scheduler::{Fetched, Report, State, StepReport, Stop};
+use millrace_engine::scheduler::{Fetched, State, Stop};
 use millrace_proto::runner_v1 as wire;
 
+use super::agent_jobs::report;
+use super::agent_logs::append;
 use super::status::status;
 use crate::app::App;
 use crate::auth::{Caller, Role};
 
-/// The longest summary of a step, in bytes.
-const SUMMARY_MAX_BYTES: usize = 1024 * 1024;
-/// The longest output of a job, in bytes.
-const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest request id, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 200;
 
@@ -154,6 +150,8 @@ impl wire::RunnerService for AgentService {
             os: request.os,
             arch: request.arch,
             slots: request.slots,
+            properties: request.properties.into_iter().map(|one| (one.name, one.value)).collect(),
+            runs_actions: request.runs_actions,
         };
         let runner = self.app.runners.declare(&runner, declaration).await.map_err(status)?;
         Response::ok(wire::DeclareResponse { runner: shown(&runner).into(), ..Default::default() })
@@ -217,117 +215,6 @@ impl wire::RunnerService for AgentService {
         let ack_index = append(&self.app, request.to_owned_message(), runner.as_ref()).await.map_err(status)?;
         Response::ok(wire::UpdateLogResponse { ack_index: ack_index as i64, ..Default::default() })
     }
-}
-
-/// Stores rows of an action's log for who holds the job.
-async fn append(app: &App, request: wire::UpdateLogRequest, runner: Option<&Runner>) -> Result<u64, Error> {
-    let index =
-        u64::try_from(request.index).map_err(|_| Error::invalid("index", format!("{} is below 0", request.index)))?;
-    if !request.times.is_empty() && request.times.len() != request.rows.len() {
-        let message = format!("has {} entries for {} rows: as many, or none", request.times.len(), request.rows.len());
-        return Err(Error::invalid("times", message));
-    }
-    check_step(request.step_idx)?;
-    let owner = Report {
-        stage: request.stage_idx,
-        row: request.step_row_idx,
-        runner_uuid: runner.map(|runner| runner.uuid.clone()),
-        epoch: (request.epoch != 0).then_some(request.epoch),
-        ..Default::default()
-    };
-    let job = app.scheduler.owned_job(&request.tx_uuid, &owner).await?;
-    let action = request.action_idx as usize;
-    if action >= job.steps.len() {
-        return Err(Error::invalid(
-            "action_idx",
-            format!("{action} is not below {}, the job's number of actions", job.steps.len()),
-        ));
-    }
-    let id = job.log_id(&request.tx_uuid, action).ok_or_else(|| Error::Precondition("the job has not begun".into()))?;
-    let id = LogId::parse(&id)?;
-    let mut batch = app.logs.batch();
-    let now_ms = app.clock.now_ms();
-    for (place, text) in request.rows.iter().enumerate() {
-        let stderr = request.stderr_bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1);
-        let time_ms = request.times.get(place).copied().unwrap_or(now_ms);
-        batch.push(Row { time_ms, stderr, text: text.as_bytes() })?;
-    }
-    app.metrics.log_rows(&request.rows);
-    Ok(app.logs.append(&id, index, batch, request.no_more).await?)
-}
-
-/// What an update says, checked.
-fn report(request: wire::UpdateTaskRequest, runner: Option<&Runner>) -> Result<Report, Error> {
-    check_step(request.step_idx)?;
-    let outputs = outputs(&request.outputs)?;
-    let state = request.state.into_option().unwrap_or_default();
-    let steps = state.actions.into_iter().map(step_report).collect::<Result<_, _>>()?;
-    Ok(Report {
-        stage: request.stage_idx,
-        row: request.step_row_idx,
-        runner_uuid: runner.map(|runner| runner.uuid.clone()),
-        epoch: (request.epoch != 0).then_some(request.epoch),
-        state: parse_state("state.state", &state.state)?,
-        message: state.message,
-        steps,
-        outputs,
-        lease_expires_ms: 0,
-    })
-}
-
-fn step_report(action: wire::ActionState) -> Result<StepReport, Error> {
-    if action.summary.len() > SUMMARY_MAX_BYTES {
-        return Err(Error::invalid("state.actions.summary", format!("is longer than {SUMMARY_MAX_BYTES} bytes")));
-    }
-    Ok(StepReport {
-        index: action.index,
-        state: parse_state("state.actions.state", &action.state)?,
-        started_ms: action.start_time,
-        finished_ms: action.end_time,
-        exit_code: action.exit_code,
-        message: action.message,
-        forgiven: action.forgiven,
-        summary: action.summary,
-    })
-}
-
-/// A state's word. Agents in the field use several words for some; nothing at all is a heartbeat.
-fn parse_state(field: &'static str, word: &str) -> Result<Option<State>, Error> {
-    Ok(Some(match word.to_ascii_lowercase().as_str() {
-        "" | "idle" => return Ok(None),
-        "queued" | "pending" | "waiting" => State::Queued,
-        "running" | "active" | "started" | "in_progress" => State::Running,
-        "success" | "succeeded" | "ok" | "passed" | "done" | "completed" | "finished" => State::Success,
-        "failure" | "failed" | "error" => State::Failure,
-        "cancelled" | "canceled" | "aborted" | "terminated" | "timed_out" => State::Cancelled,
-        "skipped" => State::Skipped,
-        other => {
-            let message = format!("{other:?} is not one of queued, running, success, failure, cancelled, skipped");
-            return Err(Error::invalid(field, message));
-        }
-    }))
-}
-
-/// The outputs of a job: a JSON object of strings; other scalars are taken as they print.
-fn outputs(json: &str) -> Result<BTreeMap<String, String>, Error> {
-    if json.trim().is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    if json.len() > OUTPUT_MAX_BYTES {
-        return Err(Error::invalid("outputs", format!("are longer than {OUTPUT_MAX_BYTES} bytes")));
-    }
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)
-        .map_err(|error| Error::invalid("outputs", format!("is not a JSON object: {error}")))?;
-    let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Ok(object.into_iter().map(|(name, value)| (name, text(value))).collect())
-}
-
-/// A job is one step: rows have no second one yet.
-fn check_step(step_idx: u32) -> Result<(), Error> {
-    if step_idx == 0 { Ok(()) } else { Err(Error::Denied(format!("step_idx: the row has no step {step_idx}"))) }
 }
 
 fn answer(fetched: Fetched) -> wire::FetchTaskResponse {

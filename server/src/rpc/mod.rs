@@ -1,8 +1,9 @@
 //! One thin file a service: parse, call the engine once, map the answer. `status` alone knows codes.
 
 mod action_cache;
-mod action_cache_origin;
 mod agent;
+mod agent_jobs;
+mod agent_logs;
 mod asset;
 mod asset_push;
 mod asset_request;
@@ -19,6 +20,7 @@ pub mod follow;
 mod log;
 pub mod pipeline;
 mod remote;
+mod request_metadata;
 mod runner;
 mod segments;
 pub mod status;

@@ -15,7 +15,7 @@ use millrace_bench::wire::runner_v1::runner_service_client::RunnerServiceClient 
 use millrace_runner::{Config as RunnerConfig, Shutdown};
 use millrace_server::app::App;
 use millrace_server::auth::{Issue, Role};
-use millrace_server::config::{Config, RawCacheConfig, TlsFiles};
+use millrace_server::config::{Config, RawCacheConfig, RawExecutionConfig, TlsFiles};
 use millrace_server::serve;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -43,11 +43,20 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// The remote cache.
     pub cache: RawCacheConfig,
+    /// Remote execution.
+    pub execution: RawExecutionConfig,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { open: true, lease_ms: 45_000, registration_token: None, tls: None, cache: RawCacheConfig::default() }
+        Self {
+            open: true,
+            lease_ms: 45_000,
+            registration_token: None,
+            tls: None,
+            cache: RawCacheConfig::default(),
+            execution: RawExecutionConfig::default(),
+        }
     }
 }
 
@@ -101,6 +110,7 @@ impl TestApp {
             open: options.open,
             lease_ms: options.lease_ms,
             cache: options.cache.resolve().expect("settings of the cache"),
+            execution: options.execution.resolve().expect("settings of remote execution"),
         };
         let server = serve::open(&config).await.expect("the server opens");
         let (url, app) = (server.url.clone(), Arc::clone(&server.app));

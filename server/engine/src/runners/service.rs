@@ -1,7 +1,7 @@
 //! Runners come, say who they are, and go. Tokens are made and checked here; stores see their hashes only.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -18,6 +18,17 @@ const LABELS_MAX: usize = 64;
 const LABEL_MAX_CHARS: usize = 128;
 /// The most slots of a runner.
 const SLOTS_MAX: u32 = 1_024;
+/// The most properties of a runner.
+const PROPERTIES_MAX: usize = 256;
+/// The longest name of a property, in characters.
+const PROPERTY_NAME_MAX_CHARS: usize = 128;
+/// The longest value of a property, in characters.
+const PROPERTY_VALUE_MAX_CHARS: usize = 1_024;
+/// How long a runner token that was good is taken for good without another look, in milliseconds: so long may one that
+/// another process takes back still work. What this process changes counts at once.
+const AUTHENTICATED_MS: i64 = 1_000;
+/// How many of them are remembered.
+const AUTHENTICATED_MAX: usize = 10_000;
 /// How often at most it is written down that a runner was heard of, in milliseconds.
 const SEEN_EVERY_MS: i64 = 10_000;
 /// After how long a silent runner counts as offline, in milliseconds: a long poll and a pause.
@@ -29,6 +40,16 @@ pub struct Runners {
     clock: Arc<dyn Clock>,
     // When each was last written down as heard of. Held for map operations only.
     seen: Mutex<HashMap<String, i64>>,
+    // Who had which token, by its hash, and when that was looked up. An agent calls thousands of times a second. Held for
+    // map operations only.
+    authenticated: Mutex<Authenticated>,
+}
+
+#[derive(Default)]
+struct Authenticated {
+    // Counts what was changed: what was read before a change is not remembered after it.
+    changes: u64,
+    runners: HashMap<String, (Runner, i64)>,
 }
 
 /// What an agent says to register.
@@ -51,7 +72,7 @@ pub struct Registration {
 impl Runners {
     /// Runners over a store.
     pub fn new(store: Arc<dyn RunnerStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, seen: Mutex::default() }
+        Self { store, clock, seen: Mutex::default(), authenticated: Mutex::default() }
     }
 
     /// Makes a registration token.
@@ -92,25 +113,57 @@ impl Runners {
 
     /// Who has this runner token.
     pub async fn authenticate(&self, token: &str) -> Result<Runner> {
-        let runner = self.store.by_token(&hash(token)).await?;
-        runner.ok_or_else(|| Error::Unauthenticated("token: no runner has this runner token; register again".into()))
+        let (hash, now) = (hash(token), self.clock.now_ms());
+        let changes = {
+            let known = self.known();
+            match known.runners.get(&hash) {
+                Some((runner, at)) if (0..AUTHENTICATED_MS).contains(&(now - at)) => return Ok(runner.clone()),
+                _ => known.changes,
+            }
+        };
+        let runner =
+            self.store.by_token(&hash).await?.ok_or_else(|| {
+                Error::Unauthenticated("token: no runner has this runner token; register again".into())
+            })?;
+        let mut known = self.known();
+        if known.changes == changes {
+            if known.runners.len() >= AUTHENTICATED_MAX {
+                known.runners.clear();
+            }
+            known.runners.insert(hash, (runner.clone(), now));
+        }
+        Ok(runner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Authenticated> {
+        self.authenticated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered of runners is no longer true.
+    fn forget(&self) {
+        let mut known = self.known();
+        known.changes += 1;
+        known.runners.clear();
     }
 
     /// Takes an agent's declaration.
     pub async fn declare(&self, runner: &Runner, mut declaration: Declaration) -> Result<Runner> {
         check_labels(&declaration.labels)?;
+        check_properties(&declaration.properties)?;
         declaration.slots = check_slots(declaration.slots)?;
         if declaration.labels.is_empty() {
             declaration.labels.clone_from(&runner.labels);
         }
-        self.store.declare(&runner.uuid, declaration, self.clock.now_ms()).await
+        let declared = self.store.declare(&runner.uuid, declaration, self.clock.now_ms()).await;
+        self.forget();
+        declared
     }
 
     /// A runner was heard of; written down now and then.
     pub async fn seen(&self, uuid: &str) -> Result<()> {
         let now = self.clock.now_ms();
         {
-            let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let last = seen.entry(uuid.to_owned()).or_insert(0);
             if now - *last < SEEN_EVERY_MS {
                 return Ok(());
@@ -132,13 +185,17 @@ impl Runners {
 
     /// Lets a runner finish what it has, or takes that back.
     pub async fn set_draining(&self, uuid: &str, draining: bool) -> Result<Runner> {
-        self.store.set_draining(uuid, draining).await
+        let runner = self.store.set_draining(uuid, draining).await;
+        self.forget();
+        runner
     }
 
     /// Forgets a runner.
     pub async fn remove(&self, uuid: &str) -> Result<()> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uuid);
-        self.store.remove(uuid).await
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uuid);
+        let removed = self.store.remove(uuid).await;
+        self.forget();
+        removed
     }
 }
 
@@ -177,6 +234,27 @@ fn check_labels(labels: &[String]) -> Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+fn check_properties(properties: &[(String, String)]) -> Result<()> {
+    if properties.len() > PROPERTIES_MAX {
+        return Err(Error::invalid(
+            "properties",
+            format!("{} are more than the {PROPERTIES_MAX} a runner may have", properties.len()),
+        ));
+    }
+    for (name, value) in properties {
+        let length = name.chars().count();
+        if length == 0 || length > PROPERTY_NAME_MAX_CHARS || name.chars().any(char::is_control) {
+            let message = format!("{name:?} must be 1 to {PROPERTY_NAME_MAX_CHARS} printable characters");
+            return Err(Error::invalid("properties.name", message));
+        }
+        if value.chars().count() > PROPERTY_VALUE_MAX_CHARS || value.chars().any(char::is_control) {
+            let message = format!("of {name} must be at most {PROPERTY_VALUE_MAX_CHARS} printable characters");
+            return Err(Error::invalid("properties.value", message));
+        }
+    }
+    Ok(())
 }
 
 fn check_slots(slots: u32) -> Result<u32> {

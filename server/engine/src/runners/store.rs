@@ -29,6 +29,12 @@ pub struct Runner {
     pub draining: bool,
     /// Leaves after one task.
     pub ephemeral: bool,
+    /// What it offers to actions of remote execution: name and value; a name may come more than once.
+    #[serde(default)]
+    pub properties: Vec<(String, String)>,
+    /// It runs actions of remote execution.
+    #[serde(default)]
+    pub runs_actions: bool,
     /// Unix milliseconds.
     pub registered_ms: i64,
     /// Unix milliseconds.
@@ -57,6 +63,10 @@ pub struct Declaration {
     pub arch: String,
     /// How many tasks it takes at once.
     pub slots: u32,
+    /// What it offers to actions of remote execution.
+    pub properties: Vec<(String, String)>,
+    /// It runs actions of remote execution.
+    pub runs_actions: bool,
 }
 
 /// A token to register runners with.

@@ -30,6 +30,8 @@ fn new(uuid: &str) -> NewRunner {
         slots: 3,
         draining: false,
         ephemeral: true,
+        properties: vec![("OSFamily".into(), "linux".into()), ("a=b,c".into(), "\"*\"".into())],
+        runs_actions: true,
         registered_ms: 5,
         last_seen_ms: 6,
     };
@@ -116,14 +118,23 @@ async fn a_failed_registration_uses_no_token(store: &dyn RunnerStore) {
 
 async fn a_declaration_is_taken(store: &dyn RunnerStore) {
     let before = registered(store, "a").await;
-    let declaration =
-        Declaration { version: "2.0".into(), labels: vec![], os: "windows".into(), arch: "amd64".into(), slots: 9 };
+    let declaration = Declaration {
+        version: "2.0".into(),
+        labels: vec![],
+        os: "windows".into(),
+        arch: "amd64".into(),
+        slots: 9,
+        properties: vec![("ISA".into(), "x86-64".into()), ("ISA".into(), "arm".into())],
+        runs_actions: false,
+    };
     let declared = store.declare("a", declaration.clone(), 50).await.expect("declares");
     let expected = Runner {
         version: "2.0".into(),
         os: "windows".into(),
         arch: "amd64".into(),
         slots: 9,
+        properties: declaration.properties.clone(),
+        runs_actions: false,
         last_seen_ms: 50,
         ..before
     };

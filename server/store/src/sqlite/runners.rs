@@ -12,7 +12,7 @@ use super::error::{During, is_duplicate};
 /// The columns in the order in which [`runner_of`] reads them.
 macro_rules! columns {
     () => {
-        "id, uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms"
+        "id, uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms, properties, runs_actions"
     };
 }
 
@@ -22,13 +22,14 @@ const TOKEN: &str = "SELECT reusable FROM registration_tokens WHERE hash = $1 AN
 /// Takes what is over along.
 const DELETE_TOKENS: &str = "DELETE FROM registration_tokens WHERE (hash = $1 AND reusable = 0) OR expires_ms <= $2";
 const INSERT: &str = concat!(
-    "INSERT INTO runners (uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms, token_hash)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ",
+    "INSERT INTO runners (uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms, token_hash,
+    properties, runs_actions)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING ",
     columns!()
 );
 const DECLARE: &str = concat!(
-    "UPDATE runners SET version = $2, labels = COALESCE($3, labels), os = $4, arch = $5, slots = $6, last_seen_ms = $7
-    WHERE uuid = $1 RETURNING ",
+    "UPDATE runners SET version = $2, labels = COALESCE($3, labels), os = $4, arch = $5, slots = $6, last_seen_ms = $7,
+    properties = $8, runs_actions = $9 WHERE uuid = $1 RETURNING ",
     columns!()
 );
 const BY_TOKEN: &str = concat!("SELECT ", columns!(), " FROM runners WHERE token_hash = $1");
@@ -66,7 +67,9 @@ impl RunnerStore for SqliteStore {
                     .bind(declaration.os)
                     .bind(declaration.arch)
                     .bind(declaration.slots)
-                    .bind(now_ms);
+                    .bind(now_ms)
+                    .bind(properties(&declaration.properties)?)
+                    .bind(declaration.runs_actions);
                 known(query.fetch_optional(connection).await.during("declare a runner")?, &uuid)
             })
         })
@@ -152,6 +155,8 @@ async fn register(
         .bind(runner.registered_ms)
         .bind(runner.last_seen_ms)
         .bind(new.token_hash)
+        .bind(properties(&runner.properties)?)
+        .bind(runner.runs_actions)
         .fetch_one(connection)
         .await;
     if inserted.as_ref().is_err_and(is_duplicate) {
@@ -172,6 +177,10 @@ fn labels(labels: &[String]) -> Result<String> {
     serde_json::to_string(labels).during("write labels")
 }
 
+fn properties(properties: &[(String, String)]) -> Result<String> {
+    serde_json::to_string(properties).during("write properties")
+}
+
 fn runner_of(row: &SqliteRow) -> Result<Runner> {
     Ok(Runner {
         id: row.get(0),
@@ -186,5 +195,7 @@ fn runner_of(row: &SqliteRow) -> Result<Runner> {
         ephemeral: row.get(9),
         registered_ms: row.get(10),
         last_seen_ms: row.get(11),
+        properties: serde_json::from_str(row.get(12)).during("read properties")?,
+        runs_actions: row.get(13),
     })
 }
