@@ -5,10 +5,10 @@ use std::sync::Once;
 
 use buffa::type_registry::{TypeRegistry, set_type_registry};
 
-use crate::{asset, bytestream, logstream, longrunning, reapi, rpc, semver};
+use crate::{asset, build_event_stream, build_events, bytestream, logstream, longrunning, reapi, rpc, semver};
 
-/// Makes the well-known types, google.rpc's error details and the messages of remote execution readable in the JSON of
-/// an Any. A server calls it once before it serves; further calls do nothing.
+/// Makes the well-known types, google.rpc's error details, the messages of remote execution and the events of builds
+/// readable in the JSON of an Any. A server calls it once before it serves; further calls do nothing.
 pub fn register_any_types() {
     // The registry belongs to the whole process, and each one that is set stays in memory.
     static ONCE: Once = Once::new();
@@ -22,6 +22,8 @@ pub fn register_any_types() {
         reapi::register_types(&mut types);
         asset::register_types(&mut types);
         logstream::register_types(&mut types);
+        build_events::register_types(&mut types);
+        build_event_stream::register_types(&mut types);
         set_type_registry(types);
     });
 }

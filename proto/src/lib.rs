@@ -22,6 +22,8 @@ pub use generated::build::bazel::remote::asset::v1 as asset;
 pub use generated::build::bazel::remote::execution::v2 as reapi;
 pub use generated::build::bazel::remote::logstream::v1 as logstream;
 pub use generated::build::bazel::semver;
+pub use generated::build_event_stream;
+pub use generated::google::devtools::build::v1 as build_events;
 pub use generated::google::{bytestream, longrunning, rpc};
 pub use generated::millrace;
 pub use generated::pkg::proto::runner::v1 as runner_v1;
