@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 pub use assets::{AssetConfig, RawAssetConfig};
 pub use cache::{CacheConfig, RawCacheConfig};
-pub use execution::{ExecutionConfig, Platform, RawExecutionConfig, UnknownProperties};
+pub use execution::{ExecutionConfig, RawExecutionConfig, Unknown};
 
 /// Where a server listens when nothing is said.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";

@@ -8,6 +8,7 @@ use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, Service
 use millrace_engine::error::Error;
 use millrace_engine::runners::{Declaration, Registration, Runner};
 use millrace_engine::scheduler::{Fetched, State, Stop};
+use millrace_proto::platform_properties::Properties;
 use millrace_proto::runner_v1 as wire;
 
 use super::agent_jobs::report;
@@ -150,7 +151,7 @@ impl wire::RunnerService for AgentService {
             os: request.os,
             arch: request.arch,
             slots: request.slots,
-            properties: request.properties.into_iter().map(|one| (one.name, one.value)).collect(),
+            properties: offered(request.properties).map_err(status)?,
             runs_actions: request.runs_actions,
         };
         let runner = self.app.runners.declare(&runner, declaration).await.map_err(status)?;
@@ -223,6 +224,12 @@ fn answer(fetched: Fetched) -> wire::FetchTaskResponse {
 
 fn nothing(why: &str) -> wire::FetchTaskResponse {
     wire::FetchTaskResponse { message: why.to_owned(), ..Default::default() }
+}
+
+/// What an agent offers to actions, checked.
+fn offered(properties: Vec<wire::Property>) -> Result<Properties, Error> {
+    let pairs = properties.into_iter().map(|one| (one.name, one.value));
+    Properties::checked(pairs).map_err(|error| Error::invalid("properties", error.to_string()))
 }
 
 fn shown(runner: &Runner) -> wire::RunnerResponse {

@@ -18,12 +18,6 @@ const LABELS_MAX: usize = 64;
 const LABEL_MAX_CHARS: usize = 128;
 /// The most slots of a runner.
 const SLOTS_MAX: u32 = 1_024;
-/// The most properties of a runner.
-const PROPERTIES_MAX: usize = 256;
-/// The longest name of a property, in characters.
-const PROPERTY_NAME_MAX_CHARS: usize = 128;
-/// The longest value of a property, in characters.
-const PROPERTY_VALUE_MAX_CHARS: usize = 1_024;
 /// How long a runner token that was good is taken for good without another look, in milliseconds: so long may one that
 /// another process takes back still work. What this process changes counts at once.
 const AUTHENTICATED_MS: i64 = 1_000;
@@ -149,7 +143,6 @@ impl Runners {
     /// Takes an agent's declaration.
     pub async fn declare(&self, runner: &Runner, mut declaration: Declaration) -> Result<Runner> {
         check_labels(&declaration.labels)?;
-        check_properties(&declaration.properties)?;
         declaration.slots = check_slots(declaration.slots)?;
         if declaration.labels.is_empty() {
             declaration.labels.clone_from(&runner.labels);
@@ -234,27 +227,6 @@ fn check_labels(labels: &[String]) -> Result<()> {
         )),
         None => Ok(()),
     }
-}
-
-fn check_properties(properties: &[(String, String)]) -> Result<()> {
-    if properties.len() > PROPERTIES_MAX {
-        return Err(Error::invalid(
-            "properties",
-            format!("{} are more than the {PROPERTIES_MAX} a runner may have", properties.len()),
-        ));
-    }
-    for (name, value) in properties {
-        let length = name.chars().count();
-        if length == 0 || length > PROPERTY_NAME_MAX_CHARS || name.chars().any(char::is_control) {
-            let message = format!("{name:?} must be 1 to {PROPERTY_NAME_MAX_CHARS} printable characters");
-            return Err(Error::invalid("properties.name", message));
-        }
-        if value.chars().count() > PROPERTY_VALUE_MAX_CHARS || value.chars().any(char::is_control) {
-            let message = format!("of {name} must be at most {PROPERTY_VALUE_MAX_CHARS} printable characters");
-            return Err(Error::invalid("properties.value", message));
-        }
-    }
-    Ok(())
 }
 
 fn check_slots(slots: u32) -> Result<u32> {

@@ -2,6 +2,7 @@
 //! only.
 
 use async_trait::async_trait;
+use millrace_proto::platform_properties::Properties;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -29,9 +30,9 @@ pub struct Runner {
     pub draining: bool,
     /// Leaves after one task.
     pub ephemeral: bool,
-    /// What it offers to actions of remote execution: name and value; a name may come more than once.
+    /// What it offers to actions of remote execution.
     #[serde(default)]
-    pub properties: Vec<(String, String)>,
+    pub properties: Properties,
     /// It runs actions of remote execution.
     #[serde(default)]
     pub runs_actions: bool,
@@ -64,7 +65,7 @@ pub struct Declaration {
     /// How many tasks it takes at once.
     pub slots: u32,
     /// What it offers to actions of remote execution.
-    pub properties: Vec<(String, String)>,
+    pub properties: Properties,
     /// It runs actions of remote execution.
     pub runs_actions: bool,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use millrace_proto::platform_properties::Properties;
+
 use crate::error::Error;
 use crate::runners::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};
 
@@ -30,12 +32,16 @@ fn new(uuid: &str) -> NewRunner {
         slots: 3,
         draining: false,
         ephemeral: true,
-        properties: vec![("OSFamily".into(), "linux".into()), ("a=b,c".into(), "\"*\"".into())],
+        properties: properties(&[("OSFamily", "linux"), ("a=b,c", "\"*\"")]),
         runs_actions: true,
         registered_ms: 5,
         last_seen_ms: 6,
     };
     NewRunner { runner, token_hash: format!("token of {uuid}") }
+}
+
+fn properties(pairs: &[(&str, &str)]) -> Properties {
+    Properties::checked(pairs.iter().copied()).expect("good properties")
 }
 
 async fn put(store: &dyn RunnerStore, hash: &str, reusable: bool, expires_ms: i64) {
@@ -124,7 +130,7 @@ async fn a_declaration_is_taken(store: &dyn RunnerStore) {
         os: "windows".into(),
         arch: "amd64".into(),
         slots: 9,
-        properties: vec![("ISA".into(), "x86-64".into()), ("ISA".into(), "arm".into())],
+        properties: properties(&[("ISA", "x86-64"), ("ISA", "arm")]),
         runs_actions: false,
     };
     let declared = store.declare("a", declaration.clone(), 50).await.expect("declares");

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use millrace_engine::error::{Error, Result};
 use millrace_engine::runners::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};
+use millrace_proto::platform_properties::Properties;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -177,7 +178,7 @@ fn labels(labels: &[String]) -> Result<String> {
     serde_json::to_string(labels).during("write labels")
 }
 
-fn properties(properties: &[(String, String)]) -> Result<String> {
+fn properties(properties: &Properties) -> Result<String> {
     serde_json::to_string(properties).during("write properties")
 }
 
