@@ -2,7 +2,10 @@
 //! they print is what a user would see. `scripts/setup.sh` installs them; one that is missing fails its tests.
 
 mod bazel;
+mod bazel_execution;
 mod bgd;
+mod bgd_execution;
+mod c_project;
 mod compiler_cache;
 mod connect_es;
 mod curl;

@@ -16,22 +16,28 @@ const ACTIONS: u32 = 39;
 const REMOTE_ERROR: i32 = 34;
 
 /// A Bazel of its own: workspace, server and output are below the test's folder.
-struct Bazel {
+pub struct Bazel {
     program: PathBuf,
-    workspace: PathBuf,
+    /// Its sources.
+    pub workspace: PathBuf,
     output: PathBuf,
     ended: bool,
 }
 
-/// "N processes: A remote cache hit, B local" of one build.
+/// "N processes: A remote cache hit, B local, C remote" of one build.
 #[derive(Debug, Default, Eq, PartialEq)]
-struct Processes {
-    hits: u32,
-    local: u32,
+pub struct Processes {
+    /// Whose results came from the remote cache.
+    pub hits: u32,
+    /// That ran on this machine.
+    pub local: u32,
+    /// That the server's runners ran.
+    pub remote: u32,
 }
 
 impl Bazel {
-    fn new(test: &TestApp) -> Self {
+    /// With a copy of `bazel_workspace`.
+    pub fn new(test: &TestApp) -> Self {
         let workspace = test.scratch().join("workspace");
         copy_folder(&fixture("bazel_workspace"), &workspace);
         Self { program: on_path("bazel"), workspace, output: test.scratch().join("bazel"), ended: false }
@@ -45,7 +51,8 @@ impl Bazel {
         options
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    /// Runs a command of it.
+    pub async fn run(&self, arguments: &[&str]) -> Said {
         said(command(&self.program).args(self.startup()).args(arguments).current_dir(&self.workspace)).await
     }
 
@@ -64,13 +71,14 @@ impl Bazel {
         Processes::of(&said)
     }
 
-    async fn clean(&self) {
+    /// Forgets what was built.
+    pub async fn clean(&self) {
         let said = self.run(&["clean"]).await;
         assert_eq!(said.code, 0, "{}", said.all());
     }
 
-    /// All that was built: for each path whether it is executable, and its bytes.
-    async fn built(&self) -> BTreeMap<PathBuf, (bool, Vec<u8>)> {
+    /// All that was built of `bazel_workspace`: for each path whether it is executable, and its bytes.
+    pub async fn built(&self) -> BTreeMap<PathBuf, (bool, Vec<u8>)> {
         let said = self.run(&["info", "bazel-bin"]).await;
         let bin = PathBuf::from(said.out.trim());
         let mut files = BTreeMap::new();
@@ -84,7 +92,7 @@ impl Bazel {
     }
 
     /// Ends its server and removes what it wrote.
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         let said = self.run(&["clean", "--expunge"]).await;
         assert_eq!(said.code, 0, "{}", said.all());
         self.ended = true;
@@ -101,7 +109,8 @@ impl Drop for Bazel {
 }
 
 impl Processes {
-    fn of(said: &Said) -> Self {
+    /// As it says them in its last lines.
+    pub fn of(said: &Said) -> Self {
         let line = said.err.lines().find(|line| line.contains(" process")).unwrap_or_else(|| panic!("{}", said.all()));
         let counts = line.split_once(": ").and_then(|(_, rest)| rest.split_once(": ")).expect("counts").1;
         let mut processes = Self::default();
@@ -111,6 +120,7 @@ impl Processes {
             match kind {
                 "remote cache hit" => processes.hits = number,
                 "local" => processes.local = number,
+                "remote" => processes.remote = number,
                 "internal" => {}
                 _ => panic!("{kind:?} in {line}"),
             }
@@ -135,10 +145,10 @@ fn collect(path: &Path, root: &Path, files: &mut BTreeMap<PathBuf, (bool, Vec<u8
 /// Build, clean, build: nothing is done twice, and the same bytes are there.
 async fn builds_once(test: &TestApp, flags: &[&str]) {
     let bazel = Bazel::new(test);
-    assert_eq!(bazel.processes(flags).await, Processes { hits: 0, local: ACTIONS });
+    assert_eq!(bazel.processes(flags).await, Processes { hits: 0, local: ACTIONS, ..Processes::default() });
     let first = bazel.built().await;
     bazel.clean().await;
-    assert_eq!(bazel.processes(flags).await, Processes { hits: ACTIONS, local: 0 });
+    assert_eq!(bazel.processes(flags).await, Processes { hits: ACTIONS, local: 0, ..Processes::default() });
     assert!(first == bazel.built().await, "the cache gave other bytes than were built");
     bazel.end().await;
 }
@@ -187,7 +197,12 @@ async fn bazel_that_may_only_read_builds_and_stores_nothing() {
 
     // By HTTP nobody can tell beforehand: Bazel tries to write, is refused, warns, and builds.
     let said = bazel.test_all(&[&http, &reader]).await;
-    assert_eq!((said.code, Processes::of(&said)), (0, Processes { hits: 0, local: ACTIONS }), "{}", said.all());
+    assert_eq!(
+        (said.code, Processes::of(&said)),
+        (0, Processes { hits: 0, local: ACTIONS, ..Processes::default() }),
+        "{}",
+        said.all()
+    );
     bazel.clean().await;
 
     // By gRPC the capabilities say it. Bazel 5 and later then do not try; Bazel 4 wants to be told so.
@@ -197,15 +212,20 @@ async fn bazel_that_may_only_read_builds_and_stores_nothing() {
         may_read.push("--remote_upload_local_results=false");
         said = bazel.test_all(&may_read).await;
     }
-    assert_eq!((said.code, Processes::of(&said)), (0, Processes { hits: 0, local: ACTIONS }), "{}", said.all());
+    assert_eq!(
+        (said.code, Processes::of(&said)),
+        (0, Processes { hits: 0, local: ACTIONS, ..Processes::default() }),
+        "{}",
+        said.all()
+    );
     bazel.clean().await;
 
     // Nothing of that was stored; what someone stores who may, both ways of reading find.
     let may_write = [&grpc[..], &[&writer]].concat();
-    assert_eq!(bazel.processes(&may_write).await, Processes { hits: 0, local: ACTIONS });
+    assert_eq!(bazel.processes(&may_write).await, Processes { hits: 0, local: ACTIONS, ..Processes::default() });
     for flags in [&may_read[..], &[&http, &reader]] {
         bazel.clean().await;
-        assert_eq!(bazel.processes(flags).await, Processes { hits: ACTIONS, local: 0 });
+        assert_eq!(bazel.processes(flags).await, Processes { hits: ACTIONS, local: 0, ..Processes::default() });
     }
     bazel.end().await;
     test.close().await;
