@@ -32,6 +32,8 @@ fi
 if [ "$(uname -s)" = Linux ]; then
     want cc build-essential
     want strace strace
+    # The runner's sandbox.
+    want bwrap bubblewrap
     want x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
     if ! command -v wine >/dev/null && ! command -v wine64 >/dev/null; then
         packages+=(wine wine64)
