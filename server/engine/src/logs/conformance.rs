@@ -19,6 +19,7 @@ pub async fn run(open: impl Fn() -> Arc<dyn LogStore>) {
     marks_up_to_the_limit(&*open()).await;
     long_logs_everywhere(&*open()).await;
     any_bytes(&*open()).await;
+    joined_lines(&*open()).await;
 }
 
 /// Lines with a word each; `None` stands for a flag word of 0.
@@ -68,8 +69,16 @@ async fn appends_and_heads(store: &dyn LogStore) {
     let mut second = append(3, &[("##[error]x", error), ("full", flags::ROOM)]);
     second.dropped_rows = 7;
     second.complete = true;
-    let expected =
-        LogHead { bytes: 29, lines: 5, rows: 10, dropped_rows: 7, marks: 1, first_error_line: Some(3), complete: true };
+    let expected = LogHead {
+        bytes: 29,
+        lines: 5,
+        rows: 10,
+        dropped_rows: 7,
+        marks: 1,
+        first_error_line: Some(3),
+        complete: true,
+        ..LogHead::default()
+    };
     assert_eq!(store.append(&id, second).await.unwrap(), expected);
     assert_eq!(store.head(&id).await.unwrap(), expected);
     let empty = self::id("empty");
@@ -90,20 +99,20 @@ async fn reads_by_line_offset_and_row(store: &dyn LogStore) {
     assert_eq!(lines.words, words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
     let places = [0, 3, 6, 10, 11, 14, 18, 21].map(|offset| offset as u64);
     for (line, offset) in (0..).zip(places) {
-        let place = LogPlace { line, offset };
+        let place = LogPlace { line, offset, joined: 0 };
         for from in [ReadFrom::Line(line), ReadFrom::Offset(offset), ReadFrom::Place(place)] {
             let found = all(store, &id, from).await;
             assert_eq!(found.place, place, "{from:?}");
             assert_eq!(found.data, lines.data.slice(offset as usize..), "{from:?}");
             assert_eq!(found.words, lines.words.slice(line as usize * 8..), "{from:?}");
-            assert_eq!(found.end(), LogPlace { line: 7, offset: 21 });
+            assert_eq!(found.end(), LogPlace { line: 7, offset: 21, joined: 0 });
         }
     }
     for (row, line) in [0, 1, 3, 4, 6, 7].into_iter().enumerate() {
         assert_eq!(all(store, &id, ReadFrom::Row(row as u64)).await.place.line, line, "row {row}");
     }
     for line in [8, 1_000_000, u64::MAX] {
-        assert_eq!(all(store, &id, ReadFrom::Line(line)).await.place, LogPlace { line: 7, offset: 21 });
+        assert_eq!(all(store, &id, ReadFrom::Line(line)).await.place, LogPlace { line: 7, offset: 21, joined: 0 });
         assert_eq!(all(store, &id, ReadFrom::Row(line)).await.place.line, 7);
     }
     for offset in (0..30).chain([u64::MAX]).filter(|offset| !places.contains(offset)) {
@@ -213,7 +222,7 @@ async fn long_logs_everywhere(store: &dyn LogStore) {
     for (line, text) in texts.iter().enumerate() {
         let near_an_edge = matches!(line % 256, 0 | 1 | 255) || line % 101 == 0;
         if near_an_edge {
-            let place = LogPlace { line: line as u64, offset };
+            let place = LogPlace { line: line as u64, offset, joined: 0 };
             for from in [ReadFrom::Line(line as u64), ReadFrom::Offset(offset)] {
                 let lines = store.read(&id, from, 1, 1 << 20).await.unwrap();
                 assert_eq!((lines.place, lines.data), (place, format!("{text}\n").into()), "{from:?}");
@@ -246,4 +255,55 @@ async fn any_bytes(store: &dyn LogStore) {
         .unwrap();
     assert_eq!(all(store, &id, ReadFrom::Line(0)).await.data, text);
     assert_eq!(store.read(&id, ReadFrom::Line(1), 9, 1000).await.unwrap().data, text.slice(256..), "one line at least");
+}
+
+/// Lines whose end is not the writer's: whole for those who read lines, without that end for those who read bytes.
+async fn joined_lines(store: &dyn LogStore) {
+    let id = id("joined");
+    let flags_of = |line: usize| {
+        // Lines come in threes (two that are joined to the next), in ones, and as one of 600 pieces.
+        let joined = |line: usize| (line % 4 < 2 && line < 2000) || (2000..2600).contains(&line);
+        let rest = if line > 0 && joined(line - 1) { flags::CONTINUATION } else { 0 };
+        rest | if joined(line) { flags::JOINED } else { 0 }
+    };
+    let texts: Vec<String> = (0..2700).map(|line| format!("{line}.{}", "y".repeat(line % 41))).collect();
+    let (mut at, mut stream) = (0, String::new());
+    for size in [1, 1, 2, 252, 1, 300, 1443, 100, 600] {
+        let lines: Vec<(&str, u64)> = (at..at + size).map(|line| (texts[line].as_str(), flags_of(line))).collect();
+        for (text, word) in &lines {
+            stream += text;
+            stream += if word & flags::JOINED == 0 { "\n" } else { "" };
+        }
+        at += size;
+        let head = store.append(&id, append(at as u64 - size as u64, &lines)).await.unwrap();
+        let joined = (0..at).filter(|line| flags_of(*line) & flags::JOINED != 0).count() as u64;
+        assert_eq!((head.joined_lines, head.unended), (joined, flags_of(at - 1) & flags::JOINED != 0));
+        assert_eq!((head.stream_bytes(), store.head(&id).await.unwrap()), (stream.len() as u64, head));
+    }
+    assert_eq!(at, texts.len());
+    let stream = stream.into_bytes();
+    let (mut place, mut begun) = (LogPlace::default(), 0);
+    for line in 0..texts.len() {
+        let next = store.read(&id, ReadFrom::Place(place), 1, 0).await.unwrap();
+        assert_eq!(place.stream_offset(), begun as u64);
+        let next_begun = begun + next.stream_bytes().len();
+        if line % 256 < 2 || line % 7 == 0 || line % 256 == 255 {
+            for from in [ReadFrom::Line(place.line), ReadFrom::Offset(place.offset), ReadFrom::Byte(begun as u64)] {
+                assert_eq!(store.read(&id, from, 0, 0).await.unwrap().place, place, "{from:?}");
+            }
+            let last = ReadFrom::Byte(next_begun as u64 - 1);
+            assert_eq!(store.read(&id, last, 0, 0).await.unwrap().place, place, "its last byte");
+        }
+        for (offset, len) in [(begun + line % 3, line % 2000), (begun, 1 << 20)].into_iter().take(1 + line % 2) {
+            let (from, to) = (offset.min(stream.len()), (offset + len).min(stream.len()));
+            let read = store.read_bytes(&id, offset as u64, len).await.unwrap();
+            assert!(read == stream[from..to], "{len} bytes from {offset}");
+        }
+        (place, begun) = (next.end(), next_begun);
+    }
+    let end = store.head(&id).await.unwrap().end();
+    for byte in [stream.len() as u64, u64::MAX] {
+        assert_eq!(store.read(&id, ReadFrom::Byte(byte), 9, 9).await.unwrap().place, end);
+        assert_eq!(store.read_bytes(&id, byte, 9).await.unwrap(), "");
+    }
 }

@@ -24,6 +24,14 @@ pub enum LogError {
         /// The first row that differs.
         row: u64,
     },
+    /// Bytes that are stored already were sent again, and are others.
+    #[error("log {id} has other bytes at {offset} than were sent")]
+    OtherBytes {
+        /// The log.
+        id: LogId,
+        /// Where they begin to differ.
+        offset: u64,
+    },
     /// Rows were sent after the end of the log.
     #[error("log {0} is complete, it takes no more rows")]
     Closed(LogId),

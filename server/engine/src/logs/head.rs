@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::LogAppend;
+use super::{LogAppend, LogPlace};
 
 /// The size of the word beside each line.
 pub const LINE_WORD_BYTES: usize = 8;
@@ -18,6 +18,9 @@ pub mod flags {
     pub const CONTINUATION: u64 = 1 << 1;
     /// The log room's own words, no row of the writer.
     pub const ROOM: u64 = 1 << 2;
+    /// A line end of the room's own, which byte readers leave out: the line goes on with the next one, a CONTINUATION. In
+    /// a log that has such lines every CONTINUATION follows one.
+    pub const JOINED: u64 = 1 << 3;
     /// Where the mark's kind begins.
     pub const MARK_SHIFT: u32 = 4;
     /// The bits of the mark's kind.
@@ -43,6 +46,10 @@ pub struct LogHead {
     pub first_error_line: Option<u64>,
     /// Nothing comes any more.
     pub complete: bool,
+    /// How many of its line ends are the room's own: byte readers get so much less than `bytes`.
+    pub joined_lines: u64,
+    /// The last line is one of these: what comes next goes on there.
+    pub unended: bool,
 }
 
 impl LogHead {
@@ -59,6 +66,8 @@ impl LogHead {
                     head.first_error_line = Some(head.lines);
                 }
             }
+            head.unended = is_joined(word);
+            head.joined_lines += u64::from(head.unended);
             head.lines += 1;
         }
         head.bytes += append.text.len() as u64;
@@ -66,6 +75,16 @@ impl LogHead {
         head.dropped_rows += append.dropped_rows;
         head.complete |= append.complete;
         head
+    }
+
+    /// Its length for those who read bytes.
+    pub fn stream_bytes(&self) -> u64 {
+        self.bytes - self.joined_lines
+    }
+
+    /// The place of its end.
+    pub fn end(&self) -> LogPlace {
+        LogPlace { line: self.lines, offset: self.bytes, joined: self.joined_lines }
     }
 
     /// How many rows can be read back.
@@ -141,6 +160,11 @@ pub fn line_words(words: &[u8]) -> impl ExactSizeIterator<Item = u64> + '_ {
 /// Whether the line begins a row (and is not the rest of one, nor the room's own).
 pub(super) fn starts_row(word: u64) -> bool {
     word & (flags::CONTINUATION | flags::ROOM) == 0
+}
+
+/// Whether the line's end is the room's own.
+pub fn is_joined(word: u64) -> bool {
+    word & flags::JOINED != 0
 }
 
 impl LogAppend {

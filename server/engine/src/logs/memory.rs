@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::head::starts_row;
+use super::head::{is_joined, starts_row};
 use super::{
     LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind,
     ReadFrom, line_words,
@@ -68,7 +68,7 @@ impl LogStore for MemoryLogs {
             let words: Vec<u8> = log.words[first..end].iter().flat_map(|word| word.to_le_bytes()).collect();
             debug_assert_eq!(words.len(), (end - first) * LINE_WORD_BYTES);
             Ok(LogLines {
-                place: LogPlace { line: first as u64, offset: start as u64 },
+                place: log.place(first),
                 data: Bytes::copy_from_slice(&log.text[start..log.start_of(end)]),
                 words: words.into(),
             })
@@ -77,9 +77,10 @@ impl LogStore for MemoryLogs {
 
     async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
         self.with(id, |log| {
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(log.text.len());
-            let to = from.saturating_add(max_bytes).min(log.text.len());
-            Ok(Bytes::copy_from_slice(&log.text[from..to]))
+            let words = log.words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>().into();
+            let all = LogLines { place: LogPlace::default(), data: log.text.clone().into(), words }.stream_bytes();
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+            Ok(all.slice(from..from.saturating_add(max_bytes).min(all.len())))
         })
     }
 
@@ -117,6 +118,11 @@ impl MemoryLog {
         let to_line = |line: u64| usize::try_from(line).unwrap_or(usize::MAX).min(self.starts.len());
         match from {
             ReadFrom::Line(line) | ReadFrom::Place(LogPlace { line, .. }) => Ok(to_line(line)),
+            ReadFrom::Byte(byte) if byte >= self.head.stream_bytes() => Ok(self.starts.len()),
+            ReadFrom::Byte(byte) => {
+                let begins_after = |line: &usize| self.place(*line).stream_offset() > byte;
+                Ok((0..self.starts.len()).find(begins_after).unwrap_or(self.starts.len()) - 1)
+            }
             ReadFrom::Offset(offset) if offset == self.text.len() as u64 => Ok(self.starts.len()),
             ReadFrom::Offset(offset) => self
                 .starts
@@ -127,6 +133,11 @@ impl MemoryLog {
                 Ok(begins.nth(usize::try_from(row).unwrap_or(usize::MAX)).unwrap_or(self.starts.len()))
             }
         }
+    }
+
+    fn place(&self, line: usize) -> LogPlace {
+        let joined = self.words[..line].iter().filter(|word| is_joined(**word)).count();
+        LogPlace { line: line as u64, offset: self.start_of(line) as u64, joined: joined as u64 }
     }
 
     fn start_of(&self, line: usize) -> usize {

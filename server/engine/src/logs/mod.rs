@@ -20,13 +20,14 @@ mod live;
 mod room;
 mod rows;
 mod store;
+pub mod streams;
 mod tail;
 
 pub mod conformance;
 pub mod memory;
 
 pub use error::LogError;
-pub use head::{LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, line_words};
+pub use head::{LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, is_joined, line_words};
 pub use id::{LOG_ID_MAX_BYTES, LogId};
 pub use room::{LOG_MAX_BYTES, LogLimits, LogRoom, LogStat};
 pub use rows::{LINE_MAX_BYTES, LOG_APPEND_MAX_BYTES, LOG_APPEND_MAX_LINES, LOG_APPEND_MAX_ROWS, Row, RowBatch};

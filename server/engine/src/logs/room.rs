@@ -8,8 +8,8 @@ use super::append::AppendPlan;
 use super::live::{Known, LiveLog, LiveTable};
 use super::tail::{LogTail, Missing, Start};
 use super::{
-    LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, ReadFrom,
-    RowBatch, flags, line_words,
+    LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, MARKS_MAX, ReadFrom, RowBatch,
+    flags, line_words,
 };
 use crate::clock::Clock;
 
@@ -43,14 +43,14 @@ pub struct LogStat {
 /// The log room. Cheap to clone.
 #[derive(Clone)]
 pub struct LogRoom {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
     pub store: Arc<dyn LogStore>,
-    clock: Arc<dyn Clock>,
-    limits: LogLimits,
-    lives: Arc<LiveTable>,
+    pub clock: Arc<dyn Clock>,
+    pub limits: LogLimits,
+    pub lives: Arc<LiveTable>,
 }
 
 impl LogRoom {
@@ -128,7 +128,7 @@ impl LogRoom {
         self.inner.store.read(id, ReadFrom::Line(first), head.lines - first, max_bytes).await
     }
 
-    /// Bytes from an offset on, at most `max_bytes`; fewer only at the end.
+    /// Bytes as they were written, from an offset on, at most `max_bytes`; fewer only at the end.
     pub async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
         self.inner.store.read_bytes(id, offset, max_bytes).await
     }
@@ -179,7 +179,7 @@ impl Inner {
     }
 
     /// How far the log has come; none if there is no such log. Only in this log's turn.
-    async fn known_head(&self, live: &LiveLog) -> Result<Option<LogHead>, LogError> {
+    pub(super) async fn known_head(&self, live: &LiveLog) -> Result<Option<LogHead>, LogError> {
         let known = *live.known.borrow();
         if let Known::Head(head) = known {
             return Ok(Some(head));
@@ -235,7 +235,7 @@ impl Inner {
         LogAppend { at_lines: head.lines, text, words, dropped_rows, complete: plan.complete }
     }
 
-    async fn write(&self, live: &LiveLog, head: LogHead, append: LogAppend) -> Result<LogHead, LogError> {
+    pub(super) async fn write(&self, live: &LiveLog, head: LogHead, append: LogAppend) -> Result<LogHead, LogError> {
         let (data, words) = (append.text.clone(), append.words.clone());
         let new_head = match self.store.append(&live.id, append).await {
             Ok(new_head) => new_head,
@@ -246,8 +246,7 @@ impl Inner {
             }
         };
         if live.known.receiver_count() > 0 && !data.is_empty() {
-            let place = LogPlace { line: head.lines, offset: head.bytes };
-            live.hot.lock().unwrap_or_else(PoisonError::into_inner).push(LogLines { place, data, words });
+            live.hot.lock().unwrap_or_else(PoisonError::into_inner).push(LogLines { place: head.end(), data, words });
         }
         live.known.send_replace(Known::Head(new_head));
         Ok(new_head)

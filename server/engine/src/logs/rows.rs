@@ -161,12 +161,12 @@ impl RowBatch {
 }
 
 /// The word of a line. Times before 1970 are not among the sane ones unless the server's own clock is that wrong.
-fn word(time_ms: i64, flags: u64) -> u64 {
+pub(super) fn word(time_ms: i64, flags: u64) -> u64 {
     (time_ms.max(0) as u64) << flags::TIME_SHIFT | flags
 }
 
 /// How much of a line goes into one piece: no more than the limit, and no character cut if it is UTF-8.
-fn piece_len(line: &[u8]) -> usize {
+pub(super) fn piece_len(line: &[u8]) -> usize {
     if line.len() <= LINE_MAX_BYTES {
         return line.len();
     }

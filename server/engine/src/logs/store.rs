@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{LINE_WORD_BYTES, LogError, LogHead, LogId, LogMark};
+use super::head::is_joined;
+use super::{LINE_WORD_BYTES, LogError, LogHead, LogId, LogMark, line_words};
 
 /// Keeps logs. It knows lines, bytes and how far a log has come; who may append what is [`super::LogRoom`]'s.
 #[async_trait]
@@ -21,7 +22,8 @@ pub trait LogStore: Send + Sync + 'static {
     /// `max_lines` is not 0. At the end: none, and the place of the end.
     async fn read(&self, id: &LogId, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError>;
 
-    /// Bytes from an offset on, at most `max_bytes`; fewer only at the end.
+    /// Bytes from an offset on, at most `max_bytes`; fewer only at the end. Line ends of the room's own are left out and
+    /// don't count (see [`super::flags::JOINED`]).
     async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError>;
 
     /// The first [`super::MARKS_MAX`] marks in the order of lines.
@@ -56,6 +58,8 @@ pub enum ReadFrom {
     Line(u64),
     /// The line that begins at this byte; `Invalid` if none does. The length of the log means its end.
     Offset(u64),
+    /// The line with this byte in it, as [`LogStore::read_bytes`] counts them; past the last one, the end.
+    Byte(u64),
     /// The line this row begins with.
     Row(u64),
     /// A place that an earlier read returned: nothing has to be looked up.
@@ -69,6 +73,15 @@ pub struct LogPlace {
     pub line: u64,
     /// Its first byte.
     pub offset: u64,
+    /// How many line ends before it are the room's own (see [`super::flags::JOINED`]).
+    pub joined: u64,
+}
+
+impl LogPlace {
+    /// Its first byte for those who read bytes.
+    pub fn stream_offset(&self) -> u64 {
+        self.offset - self.joined
+    }
 }
 
 /// Lines of a log.
@@ -90,6 +103,30 @@ impl LogLines {
 
     /// Where the next line begins.
     pub fn end(&self) -> LogPlace {
-        LogPlace { line: self.place.line + self.lines(), offset: self.place.offset + self.data.len() as u64 }
+        LogPlace {
+            line: self.place.line + self.lines(),
+            offset: self.place.offset + self.data.len() as u64,
+            joined: self.place.joined + self.joined(),
+        }
+    }
+
+    /// The bytes that were written: without the line ends that are the room's own.
+    pub fn stream_bytes(&self) -> Bytes {
+        let joined = self.joined();
+        if joined == 0 {
+            return self.data.clone();
+        }
+        let mut bytes = Vec::with_capacity(self.data.len() - joined as usize);
+        let mut from = 0;
+        for (end, word) in memchr::memchr_iter(b'\n', &self.data).zip(line_words(&self.words)) {
+            let kept = if is_joined(word) { end } else { end + 1 };
+            bytes.extend_from_slice(&self.data[from..kept]);
+            from = end + 1;
+        }
+        bytes.into()
+    }
+
+    fn joined(&self) -> u64 {
+        line_words(&self.words).filter(|word| is_joined(*word)).count() as u64
     }
 }

@@ -17,6 +17,8 @@ pub const FOLLOW_CHUNK_MAX_BYTES: usize = 256 * 1024;
 pub enum Start {
     /// At this byte, which must begin a line or be the end of the log.
     Offset(u64),
+    /// At the line with this byte of the stream in it; past the last byte, at the end.
+    Byte(u64),
     /// At the last so many lines; 0: only what is new.
     LastLines(u64),
 }
@@ -61,7 +63,7 @@ impl LogTail {
             (None, _) if missing == Missing::Refuse => {
                 return Err(LogError::NotFound(tail.live.id.clone()));
             }
-            (None, Start::Offset(0) | Start::LastLines(_)) => {}
+            (None, Start::Offset(0) | Start::Byte(_) | Start::LastLines(_)) => {}
             (None, Start::Offset(offset)) => {
                 return Err(LogError::invalid(
                     "offset",
@@ -69,9 +71,10 @@ impl LogTail {
                 ));
             }
             (Some(_), Start::Offset(offset)) => tail.place = tail.find(ReadFrom::Offset(offset)).await?,
+            (Some(_), Start::Byte(byte)) => tail.place = tail.find(ReadFrom::Byte(byte)).await?,
             (Some(head), Start::LastLines(lines)) => {
                 tail.place = match lines {
-                    0 => LogPlace { line: head.lines, offset: head.bytes },
+                    0 => head.end(),
                     _ => tail.find(ReadFrom::Line(head.lines.saturating_sub(lines))).await?,
                 };
             }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::sync::OnceLock;
 
-use millrace_engine::logs::{LogAppend, LogHead, LogId, MARKS_MAX, MarkKind, flags, line_words};
+use millrace_engine::logs::{LogAppend, LogHead, LogId, MARKS_MAX, MarkKind, flags, is_joined, line_words};
 
 use super::header::{self, HEADER_BYTES};
 use super::name::{LogPath, Part};
@@ -192,6 +192,8 @@ impl Beside {
                 }
             }
             head.rows += u64::from(word & (flags::CONTINUATION | flags::ROOM) == 0);
+            head.unended = is_joined(word);
+            head.joined_lines += u64::from(head.unended);
             head.lines += 1;
             head.bytes = start + end as u64 + 1;
         }

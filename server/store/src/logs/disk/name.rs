@@ -1,6 +1,7 @@
 //! Where a log's files are, and back from a file's name to the log's id.
 //!
-//! The logs of one run (the id up to its first dot) share one of 256 folders. Ids differ by case and may be names that
+//! The logs of one run (the id up to its first dot) share one of 256 folders; where that part is a single letter it is a
+//! kind and no run, and its logs are spread one by one. Ids differ by case and may be names that
 //! Windows reserves, file names may not: `Ab` becomes `log-+ab`.
 
 use std::path::{Path, PathBuf};
@@ -121,7 +122,10 @@ fn file_name(id: &LogId) -> String {
 
 /// FNV-1a of the run's part: any spread does.
 fn shard_of(id: &LogId) -> u16 {
-    let run = id.as_str().split('.').next().unwrap_or_default();
+    let run = match id.as_str().split_once('.') {
+        Some((run, _)) if run.len() > 1 => run,
+        _ => id.as_str(),
+    };
     let hash = run.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash ^ hash >> 16) as u16 % SHARDS
 }
@@ -150,5 +154,6 @@ mod tests {
         let path = |text: &str| LogPath::new(Path::new("r"), &LogId::parse(text).unwrap());
         assert_eq!(path("run.1").folder(), path("run.2.x").folder());
         assert_ne!(path("run.1").folder(), path("other.1").folder());
+        assert_ne!(path("s.1.x").folder(), path("s.1.y").folder());
     }
 }

@@ -1,10 +1,12 @@
 //! Reads a log's files: to a line by the index and a scan of less than 256 lines, then whole lines and their words.
 
+use std::cell::Cell;
 use std::io;
 
 use bytes::Bytes;
 use millrace_engine::logs::{
-    LINE_WORD_BYTES, LogError, LogHead, LogLines, LogMark, LogPlace, MARKS_MAX, MarkKind, ReadFrom, flags, line_words,
+    LINE_WORD_BYTES, LogError, LogHead, LogLines, LogMark, LogPlace, MARKS_MAX, MarkKind, ReadFrom, flags, is_joined,
+    line_words,
 };
 
 use super::fault::log_error;
@@ -29,6 +31,7 @@ impl LogReader<'_> {
         let place = match from {
             ReadFrom::Place(place) => Ok(place),
             ReadFrom::Line(line) => self.place_of_line(line),
+            ReadFrom::Byte(byte) => self.place_of_byte(byte),
             ReadFrom::Row(row) => self.line_of_row(row).and_then(|line| self.place_of_line(line)),
             ReadFrom::Offset(offset) => return self.read_offset(offset, max_lines, max_bytes),
         };
@@ -37,8 +40,9 @@ impl LogReader<'_> {
 
     /// As [`millrace_engine::logs::LogStore::read_bytes`].
     pub fn read_bytes(&self, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
-        let len = self.head.bytes.saturating_sub(offset).min(max_bytes as u64) as usize;
-        self.text(offset, len).map(Bytes::from).map_err(|error| self.failed(&error))
+        let len = self.head.stream_bytes().saturating_sub(offset).min(max_bytes as u64) as usize;
+        let bytes = if self.head.joined_lines == 0 { self.text(offset, len) } else { self.unjoined(offset, len) };
+        bytes.map(Bytes::from).map_err(|error| self.failed(&error))
     }
 
     /// As [`millrace_engine::logs::LogStore::marks`].
@@ -68,8 +72,31 @@ impl LogReader<'_> {
         }
     }
 
+    /// So many bytes, all of them there, without the line ends that are not the writer's.
+    fn unjoined(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len);
+        if len == 0 {
+            return Ok(bytes);
+        }
+        let mut place = self.place_of_byte(offset)?;
+        let mut skip = (offset - place.stream_offset()) as usize;
+        while bytes.len() < len {
+            let lines = self.lines(place, u64::MAX, SCAN_BYTES.max(skip + len - bytes.len()))?;
+            if lines.data.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            place = lines.end();
+            let more = lines.stream_bytes();
+            let from = skip.min(more.len());
+            skip -= from;
+            let to = more.len().min(from + len - bytes.len());
+            bytes.extend_from_slice(&more[from..to]);
+        }
+        Ok(bytes)
+    }
+
     fn end(&self) -> LogPlace {
-        LogPlace { line: self.head.lines, offset: self.head.bytes }
+        self.head.end()
     }
 
     /// Whole lines from a place on.
@@ -81,7 +108,7 @@ impl LogReader<'_> {
         }
         // Where the last wanted line ends at the latest, so that a read of few lines is a small read.
         let past = self.index_entry((place.line + max_lines).div_ceil(INDEX_EVERY_LINES))?;
-        let most = past.map_or(self.head.bytes, |entry| entry.offset).saturating_sub(place.offset);
+        let most = past.map_or(self.head.bytes, |entry| entry.place.offset).saturating_sub(place.offset);
         let mut data = self.text(place.offset, most.min(max_bytes as u64) as usize)?;
         if memchr::memchr(b'\n', &data).is_none() {
             data = self.one_line(place.offset, data)?;
@@ -122,15 +149,43 @@ impl LogReader<'_> {
             return Ok(self.end());
         }
         let start = self.index_entry(line / INDEX_EVERY_LINES)?.unwrap_or_default();
-        self.scan(start.place, |place| place.line == line)
+        self.scan(self.place_of_entry(&start)?, |place| place.line == line)
+    }
+
+    /// The line with this byte of the stream in it.
+    fn place_of_byte(&self, byte: u64) -> io::Result<LogPlace> {
+        if byte >= self.head.stream_bytes() {
+            return Ok(self.end());
+        }
+        let (mut low, mut high) = (0, index_entries(self.head.lines));
+        let mut start = LogPlace::default();
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            let place = self.place_of_entry(&self.index_entry(middle)?.unwrap_or_default())?;
+            if place.stream_offset() <= byte {
+                (low, start) = (middle, place);
+            } else {
+                high = middle - 1;
+            }
+        }
+        // The line before the first that begins after it.
+        let last = Cell::new(start);
+        self.scan(start, |place| {
+            let after = place.stream_offset() > byte;
+            if !after {
+                last.set(place);
+            }
+            after
+        })?;
+        Ok(last.get())
     }
 
     fn place_of_offset(&self, offset: u64) -> io::Result<Option<LogPlace>> {
         if offset >= self.head.bytes {
             return Ok((offset == self.head.bytes).then_some(self.end()));
         }
-        let start = self.last_entry(|entry| entry.offset <= offset)?;
-        let place = self.scan(start.place, |place| place.offset >= offset)?;
+        let start = self.last_entry(|entry| entry.place.offset <= offset)?;
+        let place = self.scan(self.place_of_entry(&start)?, |place| place.offset >= offset)?;
         Ok((place.offset == offset).then_some(place))
     }
 
@@ -164,13 +219,19 @@ impl LogReader<'_> {
     fn scan(&self, start: LogPlace, found: impl Fn(LogPlace) -> bool) -> io::Result<LogPlace> {
         let mut place = start;
         let mut at = start.offset;
+        let mut words = Words::default();
         if found(place) {
             return Ok(place);
         }
         while at < self.head.bytes {
             let bytes = self.text(at, (self.head.bytes - at).min(SCAN_BYTES as u64) as usize)?;
             for end in memchr::memchr_iter(b'\n', &bytes) {
-                place = LogPlace { line: place.line + 1, offset: at + end as u64 + 1 };
+                let joined = self.head.joined_lines > 0 && is_joined(words.word(self.files, place.line)?);
+                place = LogPlace {
+                    line: place.line + 1,
+                    offset: at + end as u64 + 1,
+                    joined: place.joined + u64::from(joined),
+                };
                 if found(place) {
                     return Ok(place);
                 }
@@ -209,7 +270,18 @@ impl LogReader<'_> {
         let (Some(offset), Some(row)) = (numbers.next(), numbers.next()) else {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
-        Ok(Some(IndexEntry { place: LogPlace { line: number * INDEX_EVERY_LINES, offset }, offset, row }))
+        Ok(Some(IndexEntry { place: LogPlace { line: number * INDEX_EVERY_LINES, offset, joined: 0 }, row }))
+    }
+
+    /// The place of an index entry. It counts rows, and where lines are joined each line that begins no row follows a
+    /// joined one: all the joined lines before it, but for the one that it goes on with itself.
+    fn place_of_entry(&self, entry: &IndexEntry) -> io::Result<LogPlace> {
+        let LogPlace { line, offset, .. } = entry.place;
+        if self.head.joined_lines == 0 || line == 0 {
+            return Ok(entry.place);
+        }
+        let goes_on = Words::default().word(self.files, line)? & flags::CONTINUATION != 0;
+        Ok(LogPlace { line, offset, joined: line - entry.row + u64::from(goes_on) })
     }
 
     fn text(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -229,7 +301,30 @@ impl LogReader<'_> {
 /// Where a 256th line begins, and how many rows begin before it.
 #[derive(Clone, Copy, Debug, Default)]
 struct IndexEntry {
+    /// What is joined before it is not filled in.
     place: LogPlace,
-    offset: u64,
     row: u64,
+}
+
+/// Words of lines one after the other, read a block at a time.
+#[derive(Default)]
+struct Words {
+    first: u64,
+    words: Vec<u8>,
+}
+
+impl Words {
+    fn word(&mut self, files: &LogFiles, line: u64) -> io::Result<u64> {
+        let at = |words: &Self| {
+            let index = usize::try_from(line.checked_sub(words.first)?).ok()?;
+            line_words(words.words.get(index * LINE_WORD_BYTES..)?).next()
+        };
+        if let Some(word) = at(self) {
+            return Ok(word);
+        }
+        let count = INDEX_EVERY_LINES as usize * LINE_WORD_BYTES;
+        let words = read_up_to(&files.lines, HEADER_BYTES + line * LINE_WORD_BYTES as u64, count)?;
+        *self = Self { first: line, words };
+        at(self).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
 }

@@ -4,6 +4,7 @@
 //! 0 u32 length  4 u32 crc  8 u8 kind  9 u8 complete  10 u8 id length  12 u32 text length  16 u32 words length
 //! 24 the six numbers of the head before  72 u64 dropped rows  80 id, text, words
 //! ```
+//! An append to a log with joined lines is a kind of its own, with their number (8 bytes) before the id.
 //! The crc begins with the crc of the record before, so what an earlier life of the file left behind never fits.
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use super::header;
 const FIXED_BYTES: usize = 80;
 const KIND_APPEND: u8 = 1;
 const KIND_DELETE: u8 = 2;
+const KIND_APPEND_JOINED: u8 = 3;
+const JOINED_BYTES: usize = 8;
 
 /// What happens to one log.
 #[derive(Clone, Debug)]
@@ -53,14 +56,23 @@ impl Change {
 impl Record {
     /// Its length in the journal.
     pub fn encoded_len(&self) -> usize {
-        FIXED_BYTES + self.id.as_str().len() + self.change.len()
+        FIXED_BYTES + self.joined().map_or(0, |_| JOINED_BYTES) + self.id.as_str().len() + self.change.len()
+    }
+
+    /// What an append to a log with joined lines has to say of them.
+    fn joined(&self) -> Option<u64> {
+        let says = matches!(self.change, Change::Append(_)) && self.before.joined_lines > 0;
+        says.then(|| header::joined_number(&self.before))
     }
 
     /// Writes it; returns its crc, for the next one.
     pub fn encode(&self, chain: u32, out: &mut Vec<u8>) -> u32 {
         let (text, words) = self.change.payload();
         let (kind, complete, dropped_rows) = match &self.change {
-            Change::Append(append) => (KIND_APPEND, append.complete, append.dropped_rows),
+            Change::Append(append) => {
+                let kind = if self.joined().is_some() { KIND_APPEND_JOINED } else { KIND_APPEND };
+                (kind, append.complete, append.dropped_rows)
+            }
             Change::Delete => (KIND_DELETE, false, 0),
         };
         let start = out.len();
@@ -73,6 +85,7 @@ impl Record {
         for number in header::numbers(&self.before).into_iter().chain([dropped_rows]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
+        out.extend(self.joined().into_iter().flat_map(u64::to_le_bytes));
         out.extend_from_slice(self.id.as_str().as_bytes());
         out.extend_from_slice(text);
         out.extend_from_slice(words);
@@ -87,14 +100,19 @@ impl Record {
         let number = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let len = number(0) as usize;
         let (text_len, words_len) = (number(12) as usize, number(16) as usize);
-        let id_end = FIXED_BYTES + usize::from(fixed[10]);
+        let joined_len = if fixed[8] == KIND_APPEND_JOINED { JOINED_BYTES } else { 0 };
+        let id_start = FIXED_BYTES + joined_len;
+        let id_end = id_start + usize::from(fixed[10]);
         if len > bytes.len() || len != id_end + text_len + words_len || crc_of(chain, &bytes[..len]) != number(4) {
             return None;
         }
-        let id = LogId::parse(std::str::from_utf8(&bytes[FIXED_BYTES..id_end]).ok()?).ok()?;
-        let before = header::head_of(&fixed[24..72])?;
+        let id = LogId::parse(std::str::from_utf8(&bytes[id_start..id_end]).ok()?).ok()?;
+        let mut before = header::head_of(&fixed[24..72])?;
+        if joined_len > 0 {
+            header::set_joined(&mut before, *bytes[FIXED_BYTES..].first_chunk()?);
+        }
         let change = match fixed[8] {
-            KIND_APPEND => Change::Append(LogAppend {
+            KIND_APPEND | KIND_APPEND_JOINED => Change::Append(LogAppend {
                 at_lines: before.lines,
                 text: bytes.slice(id_end..id_end + text_len),
                 words: bytes.slice(id_end + text_len..len),
@@ -122,8 +140,12 @@ mod tests {
 
     #[test]
     fn goes_there_and_back_and_notices_damage() {
-        let head =
-            LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 1, marks: 5, first_error_line: None, complete: false };
+        let head = LogHead { bytes: 1, lines: 2, rows: 3, dropped_rows: 1, marks: 5, ..LogHead::default() };
+        check(head);
+        check(LogHead { joined_lines: 2, unended: true, ..head });
+    }
+
+    fn check(head: LogHead) {
         let append = LogAppend {
             at_lines: 2,
             text: Bytes::from_static(b"x\ny\n"),
