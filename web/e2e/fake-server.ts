@@ -14,6 +14,7 @@ import { RunnerSchema, RunnerService } from "../src/gen/millrace/v1/runner_pb.js
 import { RunnerState } from "../src/gen/pkg/proto/runner/v1/runner_pb.js";
 import { cacheRoutes, casAnswer, FakeCache } from "./fake-cache.js";
 import { FakeLog } from "./fake-log.js";
+import { FakeQueue, queueRoutes } from "./fake-queue.js";
 
 export const CSP = "default-src 'self'; style-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' data:; connect-src 'self'";
 
@@ -22,6 +23,7 @@ export interface Fake {
   logs: Map<string, FakeLog>;
   runs: Map<string, Run>;
   cache: FakeCache;
+  queue: FakeQueue;
   /** Calls by method name. */
   calls: Map<string, number>;
   /** Set to make the server ask for a token. */
@@ -36,19 +38,21 @@ export async function startFake(): Promise<Fake> {
   const runs = new Map<string, Run>();
   const calls = new Map<string, number>();
   const cache = new FakeCache();
+  const queue = new FakeQueue();
   const watchers = new Set<(run: Run) => void>();
   const api = connectNodeAdapter({
     routes: (router) => {
-      routes(router, { logs, runs, calls, watchers });
+      routes(router, { logs, runs, calls, watchers, queue });
       cacheRoutes(router, cache);
+      queueRoutes(router, queue);
     },
   });
-  const fake = { url: "", logs, runs, cache, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
+  const fake = { url: "", logs, runs, cache, queue, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://fake").pathname;
     if (path === "/api/session") session(fake, request, response);
     else if (casAnswer(cache, path, request, response)) return;
-    else if (/^\/(millrace\.v1|build\.bazel|google\.bytestream)\./.test(path)) {
+    else if (/^\/(millrace\.v1|build\.bazel|google\.bytestream|google\.longrunning)\./.test(path)) {
       if (fake.locked) response.writeHead(401, { "content-type": "application/json" }).end('{"code":"unauthenticated","message":"sign in"}');
       else api(request, response);
     } else if (path.startsWith("/logs/")) response.writeHead(200, { "content-type": "text/plain" }).end("raw\n");
@@ -118,9 +122,10 @@ interface Rooms {
   runs: Map<string, Run>;
   calls: Map<string, number>;
   watchers: Set<(run: Run) => void>;
+  queue: FakeQueue;
 }
 
-function routes(router: ConnectRouter, { logs, runs, calls, watchers }: Rooms): void {
+function routes(router: ConnectRouter, { logs, runs, calls, watchers, queue }: Rooms): void {
   const count = (name: string) => calls.set(name, (calls.get(name) ?? 0) + 1);
   const find = (id: string) => {
     const log = logs.get(id);
@@ -176,6 +181,10 @@ function routes(router: ConnectRouter, { logs, runs, calls, watchers }: Rooms): 
         create(RunnerSchema, { id: 4n, uuid: "3b7f3f0e-1111-4222-8333-444455556666", name: "idle-1", state: RunnerState.IDLE, version: "0.1.0", labels: ["linux"], os: "linux", arch: "arm64", slots: 4, ephemeral: true, lastSeenAt: timestampFromMs(Date.now()) }),
       ],
     }),
+    drainRunner: ({ uuid, resume }) => {
+      queue.asked.push(`${resume ? "resume" : "drain"} ${uuid}`);
+      return {};
+    },
     createRegistrationToken: () => ({ token: "mrr_0123456789abcdef", expiresAt: timestampFromMs(Date.now() + 3_600_000) }),
   });
 }

@@ -4,6 +4,7 @@ import { expect, test, type Page } from "@playwright/test";
 import { State } from "../src/gen/millrace/v1/pipeline_pb.js";
 import { fillCache, PLACE, type Sample } from "./cache-sample.js";
 import { FakeLog } from "./fake-log.js";
+import { FAILED, fillQueue, RUNNING, BUILD } from "./queue-sample.js";
 import { sampleRun, startFake, type Fake } from "./fake-server.js";
 
 let fake: Fake;
@@ -13,6 +14,7 @@ const problems: string[] = [];
 test.beforeAll(async () => {
   fake = await startFake();
   sample = fillCache(fake.cache);
+  fillQueue(fake.queue, fake.cache, fake.logs, sample.full, PLACE);
   const now = Date.now();
   for (let i = 1; i <= 40; i += 1) {
     const state = [State.SUCCESS, State.FAILURE, State.SUCCESS, State.CANCELLED, State.RUNNING, State.QUEUED][i % 6] ?? State.SUCCESS;
@@ -54,6 +56,18 @@ const PAGES = [
   { name: "action-lost", path: () => `/actions/${sample.lost.hash}?size=140`, ready: "no result of this action" },
   { name: "directory", path: () => `/blobs/${sample.inputs.hash}?size=${sample.inputs.sizeBytes}&instance=${PLACE}&kind=directory&name=inputs`, ready: "wheel.c" },
   { name: "blob", path: () => `/blobs/${sample.report.hash}?size=${sample.report.sizeBytes}&instance=${PLACE}&name=report.txt`, ready: "line 9 of the long report" },
+  { name: "queue", path: "/queue", ready: "no runner offers" },
+  { name: "execution-live", path: `/executions/${RUNNING}`, ready: "the river is low" },
+  { name: "execution-failed", path: `/executions/${FAILED}`, ready: "1 of 3 wheels turned" },
+  { name: "execution-none", path: "/executions/nope", ready: "There is no such execution" },
+  { name: "invocations", path: "/invocations", ready: "bazel test //src/... //docs:all" },
+  { name: "invocation", path: `/invocations/${BUILD}`, ready: "//src:river_test" },
+  { name: "invocation-log", path: `/invocations/${BUILD}?tab=log`, ready: "line 200 " },
+  { name: "invocation-cache", path: `/invocations/${BUILD}?tab=cache`, ready: "75 %" },
+  { name: "invocation-timing", path: `/invocations/${BUILD}?tab=timing`, ready: "Linking src/wheel_test" },
+  { name: "invocation-executions", path: `/invocations/${BUILD}?tab=executions`, ready: "//src:wheel_test" },
+  { name: "invocation-details", path: `/invocations/${BUILD}?tab=details`, ready: "Build metadata" },
+  { name: "invocation-none", path: "/invocations/nope", ready: "There is no such invocation" },
   { name: "login", path: "/sign-in", ready: "Token" },
   { name: "not-found", path: "/nowhere", ready: "There is nothing at this address" },
   { name: "no-run", path: "/runs/nope", ready: "There is no such run" },

@@ -99,11 +99,77 @@ export const blobRoute = createRoute({
   component: lazyRouteComponent(() => import("@/cache/blob-page"), "BlobPage"),
 });
 
+/** Which executions the queue lists. */
+export const QUEUE_STAGE_NAMES = ["flight", "running", "queued", "done"] as const;
+export type QueueStageName = (typeof QUEUE_STAGE_NAMES)[number];
+
+/** "/queue?stage=running"; nothing: all that are in flight. */
+export interface QueueSearch {
+  stage?: QueueStageName | undefined;
+}
+
+export const queueRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/queue",
+  validateSearch: (search): QueueSearch => (QUEUE_STAGE_NAMES.includes(search.stage as QueueStageName) && search.stage !== "flight" ? { stage: search.stage as QueueStageName } : {}),
+  component: lazyRouteComponent(() => import("@/queue/queue-page"), "QueuePage"),
+});
+
+export const executionRoute = createRoute({ getParentRoute: () => root, path: "/executions/$executionId", component: lazyRouteComponent(() => import("@/execution/execution-page"), "ExecutionPage") });
+
+export const INVOCATION_TABS = ["targets", "tests", "log", "cache", "timing", "executions", "details"] as const;
+export type InvocationTab = (typeof INVOCATION_TABS)[number];
+
+/** How invocations stand, as in links. */
+export const INVOCATION_STATUS_NAMES = ["running", "succeeded", "failed", "interrupted", "disconnected"] as const;
+export type InvocationStatusName = (typeof INVOCATION_STATUS_NAMES)[number];
+
+/** "/invocations?status=failed&q=ada" */
+export interface InvocationsSearch {
+  status?: InvocationStatusName | undefined;
+  q?: string | undefined;
+}
+
+export const invocationsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/invocations",
+  validateSearch: (search): InvocationsSearch => {
+    const status = INVOCATION_STATUS_NAMES.find((name) => name === search.status);
+    const q = text(search.q);
+    return { ...(status === undefined ? {} : { status }), ...(q === undefined ? {} : { q }) };
+  },
+  component: lazyRouteComponent(() => import("@/invocations/invocations-page"), "InvocationsPage"),
+});
+
+/** "/invocations/0a1b…?tab=log&l=12-20"; no tab: targets, of which q and only=failed choose some. */
+export interface InvocationSearch {
+  tab?: InvocationTab | undefined;
+  q?: string | undefined;
+  only?: "failed" | undefined;
+  l?: string | undefined;
+}
+
+export const invocationRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/invocations/$invocationId",
+  validateSearch: (search): InvocationSearch => {
+    const l = text(search.l);
+    const q = text(search.q);
+    return {
+      ...(INVOCATION_TABS.includes(search.tab as InvocationTab) && search.tab !== "targets" ? { tab: search.tab as InvocationTab } : {}),
+      ...(q === undefined ? {} : { q }),
+      ...(search.only === "failed" ? { only: "failed" as const } : {}),
+      ...(l !== undefined && /^\d+(-\d+)?$/.test(l) ? { l } : {}),
+    };
+  },
+  component: lazyRouteComponent(() => import("@/invocations/invocation-page"), "InvocationPage"),
+});
+
 const runners = createRoute({ getParentRoute: () => root, path: "/runners", component: lazyRouteComponent(() => import("@/runners/runners-page"), "RunnersPage") });
 const login = createRoute({ getParentRoute: () => root, path: "/sign-in", component: LoginPage });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, runsRoute, runRoute, cacheRoute, actionRoute, blobRoute, runners, login]),
+  routeTree: root.addChildren([home, runsRoute, runRoute, cacheRoute, actionRoute, blobRoute, queueRoute, executionRoute, invocationsRoute, invocationRoute, runners, login]),
   defaultPreload: "intent",
   defaultErrorComponent: ErrorPage,
   // Plain text in links: "?job=build" rather than JSON; a line range must not become a number.

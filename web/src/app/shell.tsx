@@ -12,9 +12,14 @@ import { toggleTheme, useTheme } from "@/ui/theme";
 const TABS = [
   { to: "/", label: "Home" },
   { to: "/runs", label: "Runs" },
+  { to: "/invocations", label: "Invocations" },
+  { to: "/queue", label: "Queue" },
   { to: "/runners", label: "Runners" },
   { to: "/cache", label: "Cache" },
 ] as const;
+
+/** Pages that have no tab of their own. */
+const BELOW: Record<string, string> = { "/actions": "/cache", "/blobs": "/cache", "/executions": "/queue" };
 
 export function Shell() {
   const session = useSession();
@@ -24,6 +29,8 @@ export function Shell() {
   useShortcutKeys();
   useShortcut("g h", "Go to home", () => void navigate({ to: "/" }));
   useShortcut("g r", "Go to runs", () => void navigate({ to: "/runs", search: {} }));
+  useShortcut("g i", "Go to invocations", () => void navigate({ to: "/invocations", search: {} }));
+  useShortcut("g q", "Go to the queue", () => void navigate({ to: "/queue", search: {} }));
   useShortcut("g n", "Go to runners", () => void navigate({ to: "/runners" }));
   useShortcut("g c", "Go to the cache", () => void navigate({ to: "/cache", search: {} }));
   useShortcut("t", "Light or dark", toggleTheme);
@@ -39,11 +46,11 @@ export function Shell() {
           <MillIcon className="text-accent" />
           <span className="hidden sm:inline">Millrace</span>
         </Link>
-        <nav aria-label="Pages" className="flex h-full items-stretch">
+        <nav aria-label="Pages" className="flex h-full min-w-0 items-stretch overflow-x-auto [scrollbar-width:none]">
           {TABS.map((tab) => {
-            const current = tab.to === "/" ? pathname === "/" : within(pathname, tab.to) || (tab.to === "/cache" && (within(pathname, "/actions") || within(pathname, "/blobs")));
+            const current = isCurrent(tab.to, pathname);
             return (
-              <Link key={tab.to} to={tab.to} aria-current={current ? "page" : undefined} className={`flex items-center border-b-2 px-2.5 ${current ? "border-accent font-medium text-ink" : "border-transparent text-muted hover:text-ink"}`}>
+              <Link key={tab.to} to={tab.to} ref={current ? intoView : undefined} aria-current={current ? "page" : undefined} className={`flex items-center border-b-2 px-2.5 ${current ? "border-accent font-medium text-ink" : "border-transparent text-muted hover:text-ink"}`}>
                 {tab.label}
               </Link>
             );
@@ -62,6 +69,16 @@ export function Shell() {
       <ShortcutDialog open={help} onOpenChange={setHelp} />
     </div>
   );
+}
+
+function isCurrent(tab: string, pathname: string): boolean {
+  if (tab === "/") return pathname === "/";
+  return within(pathname, tab) || Object.entries(BELOW).some(([path, of]) => of === tab && within(pathname, path));
+}
+
+/** On a phone the tabs scroll. */
+function intoView(tab: HTMLElement | null): void {
+  tab?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function within(pathname: string, tab: string): boolean {

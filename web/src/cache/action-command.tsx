@@ -9,6 +9,7 @@ import { Alert } from "@/ui/message";
 import { durationText } from "@/ui/time";
 import { linkSearch, sibling, type BlobRef } from "./digest";
 import { DigestId } from "./digest-id";
+import { InputTree } from "./input-tree";
 import { Fact, Facts, Missing, Section } from "./parts";
 import { useMessage, type Message } from "./read";
 
@@ -28,53 +29,57 @@ function Found({ action, message }: { action: BlobRef; message: Action }) {
   const command = useMessage(CommandSchema, commandBlob);
   const read = command.data?.state === "here" ? command.data.message : undefined;
   return (
-    <Section id="command" title="Command">
-      {commandBlob === undefined ? (
-        <Missing>The action names no command.</Missing>
-      ) : command.error !== null ? (
-        <Alert>{errorText(command.error)}</Alert>
-      ) : command.data === undefined ? (
-        <p className="text-muted">Reading the command …</p>
-      ) : command.data.state === "missing" ? (
-        <Missing>The Command message is not in the cache. {RARE}</Missing>
-      ) : command.data.state === "other" ? (
-        <Missing>What is stored as the command can&apos;t be shown: {command.data.why}.</Missing>
-      ) : (
-        <Arguments command={command.data.message} />
-      )}
-      <div className="mt-3">
-        <Facts>
-          {commandBlob !== undefined && (
-            <Fact label="Command digest">
-              <DigestId blob={commandBlob} of="the command" />
-            </Fact>
-          )}
-          <Fact label="Inputs">
-            {root === undefined ? (
-              <span className="text-muted">not said</span>
-            ) : (
-              <>
-                <Link to="/blobs/$hash" params={{ hash: root.hash }} search={{ ...linkSearch(root), kind: "directory", name: "inputs" }} preload={false} className="text-link">
-                  Browse the input root
-                </Link>{" "}
-                <DigestId blob={root} of="the input root" />
-              </>
+    <>
+      <Section id="command" title="Command">
+        {commandBlob === undefined ? (
+          <Missing>The action names no command.</Missing>
+        ) : command.error !== null ? (
+          <Alert>{errorText(command.error)}</Alert>
+        ) : command.data === undefined ? (
+          <p className="text-muted">Reading the command …</p>
+        ) : command.data.state === "missing" ? (
+          <Missing>The Command message is not in the cache. {RARE}</Missing>
+        ) : command.data.state === "other" ? (
+          <Missing>What is stored as the command can&apos;t be shown: {command.data.why}.</Missing>
+        ) : (
+          <Arguments command={command.data.message} />
+        )}
+        <div className="mt-3">
+          <Facts>
+            {commandBlob !== undefined && (
+              <Fact label="Command digest">
+                <DigestId blob={commandBlob} of="the command" />
+              </Fact>
             )}
-          </Fact>
-          <Fact label="Timeout">{message.timeout === undefined ? <span className="text-muted">none</span> : durationText(Number(message.timeout.seconds) * 1000 + message.timeout.nanos / 1e6)}</Fact>
-          {message.doNotCache && <Fact label="Caching">the client asked not to cache it</Fact>}
-          {read !== undefined && read.workingDirectory !== "" && (
-            <Fact label="Working directory">
-              <code>{read.workingDirectory}</code>
+            <Fact label="Timeout">{message.timeout === undefined ? <span className="text-muted">none</span> : durationText(Number(message.timeout.seconds) * 1000 + message.timeout.nanos / 1e6)}</Fact>
+            {message.doNotCache && <Fact label="Caching">the client asked not to cache it</Fact>}
+            {read !== undefined && (
+              <Fact label="Working directory">{read.workingDirectory === "" ? <span className="text-muted">the input root</span> : <code>{read.workingDirectory}</code>}</Fact>
+            )}
+            <Fact label="Platform">
+              <Properties platform={message.platform ?? read?.platform} />
             </Fact>
-          )}
-          <Fact label="Platform">
-            <Properties platform={message.platform ?? read?.platform} />
-          </Fact>
-          {read !== undefined && <CommandFacts command={read} />}
-        </Facts>
-      </div>
-    </Section>
+            {read !== undefined && <CommandFacts command={read} />}
+          </Facts>
+        </div>
+      </Section>
+      {root !== undefined && (
+        <Section
+          id="inputs"
+          title="Inputs"
+          aside={
+            <>
+              <Link to="/blobs/$hash" params={{ hash: root.hash }} search={{ ...linkSearch(root), kind: "directory", name: "inputs" }} preload={false} className="text-link">
+                Browse the input root
+              </Link>
+              <DigestId blob={root} of="the input root" />
+            </>
+          }
+        >
+          <InputTree root={root} />
+        </Section>
+      )}
+    </>
   );
 }
 

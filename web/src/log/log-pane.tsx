@@ -28,11 +28,13 @@ export interface LogPaneProps {
   /** The reader looked up from the end of a live log. */
   onStay(): void;
   onUnauthenticated(): void;
+  /** How many lines there are, as often as that changes. */
+  onLength?(lines: number): void;
 }
 
 const TIME_KEY = "millrace-log-time";
 const TIME_NEXT: Record<TimeMode, TimeMode> = { off: "clock", clock: "since", since: "off" };
-const TIME_WORD: Record<TimeMode, string> = { off: "no times", clock: "clock time", since: "time since the step began" };
+const TIME_WORD: Record<TimeMode, string> = { off: "no times", clock: "clock time", since: "time since it began" };
 
 export function LogPane(props: LogPaneProps) {
   const { logId, title, live, failed, origin, lines } = props;
@@ -54,6 +56,7 @@ export function LogPane(props: LogPaneProps) {
   });
   const onStatus = useEffectEvent((next: ViewStatus) => {
     if (status?.following === true && !next.following && !next.complete) props.onStay();
+    if (next.lines !== status?.lines) props.onLength?.(next.lines);
     setStatus(next);
   });
   const onUnauthenticated = useEffectEvent(() => props.onUnauthenticated());
@@ -172,7 +175,7 @@ export function LogPane(props: LogPaneProps) {
       )}
       <div className="relative min-h-0 flex-1">
         <div ref={frame} className="log-view absolute inset-0" tabIndex={0} role="region" aria-label={`Lines of ${title}`} data-testid="log" />
-        {status !== undefined && status.known && status.complete && status.lines === 0 && <p className="pointer-events-none absolute inset-x-0 top-8 text-center text-muted">This step printed nothing.</p>}
+        {status !== undefined && status.known && status.complete && status.lines === 0 && <p className="pointer-events-none absolute inset-x-0 top-8 text-center text-muted">Nothing was printed.</p>}
         {status !== undefined && !status.complete && !status.following && status.newLines > 0 && (
           <button type="button" onClick={() => view.current?.follow()} className="absolute bottom-4 left-1/2 inline-flex h-7 -translate-x-1/2 items-center gap-1.5 rounded-full bg-accent px-3 font-medium text-accent-ink shadow-md">
             <DownIcon /> {count(status.newLines, "new line")}

@@ -1,0 +1,15 @@
+// Properties as they are written: name=value, each in its own frame.
+import type { Property } from "@/gen/pkg/proto/runner/v1/runner_pb";
+
+export function PropertyList({ properties, none }: { properties: readonly Property[]; none: string }) {
+  if (properties.length === 0) return <span className="text-muted">{none}</span>;
+  return (
+    <span className="inline-flex max-w-full flex-wrap gap-1">
+      {properties.map((each, index) => (
+        <code key={index} className="rounded border bg-panel px-1.5 text-muted [overflow-wrap:anywhere]">
+          {each.name}=<span className="text-ink">{each.value}</span>
+        </code>
+      ))}
+    </span>
+  );
+}
