@@ -2,8 +2,12 @@
 //! Knows nothing of polling.
 
 mod cas;
+mod directories;
 mod error;
+mod file_cache;
 mod inputs;
+mod materialise;
+mod output_paths;
 mod outputs;
 mod spool;
 
