@@ -46,6 +46,8 @@ pub struct Poll<'a> {
     pub request_id: &'a str,
     /// How long it waits, in milliseconds.
     pub wait_ms: i64,
+    /// It takes nothing new, only what was given under the same request id before: its answer may have been lost.
+    pub draining: bool,
 }
 
 /// Gives tasks of both kinds to runners.
