@@ -13,7 +13,7 @@ const COMPARE_BYTES: usize = 256 * 1024;
 impl LogRoom {
     /// Appends bytes that begin at `offset` of the stream; `finish` ends it. What is there already must be the same. Goes
     /// on to its end when the caller goes away.
-    pub(super) async fn append_bytes(
+    pub(crate) async fn append_bytes(
         &self,
         id: &LogId,
         offset: u64,

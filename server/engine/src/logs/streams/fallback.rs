@@ -4,12 +4,13 @@
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::{LogStreams, StreamId, not_found};
-use crate::blobs::BlobStream;
 use crate::error::{Error, Result};
 use crate::logs::LogError;
 
@@ -32,7 +33,7 @@ pub trait StreamFallback: Send + Sync + 'static {
 }
 
 /// The bytes of a stream that is done.
-pub type StreamContent = BlobStream;
+pub type StreamContent = BoxStream<'static, Result<Bytes>>;
 
 /// What is known of a stream besides its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
