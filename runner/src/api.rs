@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use connectrpc::client::{CallOptions, ClientConfig};
 use connectrpc::{ConnectError, ErrorCode};
+use millrace_proto::bytestream::ByteStreamClient;
+use millrace_proto::runner_v1::fetch_task_request::Wants;
 use millrace_proto::runner_v1::{
     DeclareRequest, FetchTaskRequest, FetchTaskResponse, RegisterRequest, RunnerResponse, RunnerServiceClient,
     UpdateLogRequest, UpdateTaskRequest, UpdateTaskResponse,
@@ -87,6 +89,13 @@ impl Api {
         self
     }
 
+    /// The same server's streams, for what commands print. A stream takes as long as it takes.
+    pub fn streams(&self, server: &str, transport: Transport) -> Result<ByteStreamClient<Transport>, Error> {
+        let uri = server.parse().map_err(|error| Error::Usage(format!("server: {error}")))?;
+        let config = ClientConfig::new(uri).with_default_header("authorization", format!("Bearer {}", self.token));
+        Ok(ByteStreamClient::new(transport, config))
+    }
+
     /// Turns a registration token into an identity.
     pub async fn register(&self, config: &Config, token: &str) -> Result<RunnerResponse, ApiError> {
         let request = RegisterRequest {
@@ -112,6 +121,8 @@ impl Api {
             slots: config.slots,
             os: machine::os().to_owned(),
             arch: machine::arch().to_owned(),
+            properties: config.actions.offered(&config.all_labels()),
+            runs_actions: config.actions.enabled,
             ..Default::default()
         };
         self.client.declare(request).await?;
@@ -119,12 +130,18 @@ impl Api {
     }
 
     /// Waits for a task.
-    pub async fn fetch_task(&self, request_id: &str, draining: bool) -> Result<FetchTaskResponse, ApiError> {
+    pub async fn fetch_task(
+        &self,
+        request_id: &str,
+        draining: bool,
+        wants: Wants,
+    ) -> Result<FetchTaskResponse, ApiError> {
         let request = FetchTaskRequest {
             token: self.token.clone(),
             request_id: request_id.to_owned(),
             wait_ms: FETCH_WAIT_MS,
             draining,
+            wants: wants.into(),
             ..Default::default()
         };
         let timeout = Duration::from_millis(u64::from(FETCH_WAIT_MS) + FETCH_MARGIN_MS);

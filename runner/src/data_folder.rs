@@ -67,6 +67,16 @@ impl DataFolder {
         &self.root
     }
 
+    /// Where workspaces are.
+    pub fn work(&self) -> PathBuf {
+        self.root.join(WORK)
+    }
+
+    /// Where temporary files are.
+    pub fn temp(&self) -> PathBuf {
+        self.root.join(TEMP)
+    }
+
     /// Fresh folders for a task. `name` is the server's wish; `fallback` is taken when it cannot be a folder's name.
     pub fn task(&self, name: &str, fallback: &str) -> std::io::Result<TaskFolders> {
         let wish = if is_workspace_name(name) { name } else { fallback };
@@ -137,7 +147,8 @@ fn is_workspace_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-fn remove_folder(folder: &Path) -> std::io::Result<()> {
+/// Removes a folder with all that is in it; one that is not there is fine.
+pub(crate) fn remove_folder(folder: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         // Build tools make folders read-only (Go's module cache, for one): open them up and try once more.

@@ -15,10 +15,18 @@ mod platform;
 mod session;
 mod shutdown;
 mod slot;
+mod slots;
 mod transport;
 
 pub use api::VERSION;
-pub use config::Config;
+pub use action::SandboxMode;
+pub use config::{ActionConfig, Config};
 pub use error::{Error, Exit};
 pub use session::run;
 pub use shutdown::Shutdown;
+
+/// Serves as a helper process of a runner when the command line says so. To be called first in `main`, before there is
+/// a second thread, by every program that runs a runner in itself.
+pub fn helper_if_asked() -> Option<std::process::ExitCode> {
+    action::helper_if_asked()
+}

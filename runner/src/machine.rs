@@ -42,6 +42,23 @@ pub fn arch() -> &'static str {
     }
 }
 
+/// What the machine offers to actions, in the spellings that build tools use.
+pub fn properties() -> Vec<(&'static str, &'static str)> {
+    let os: &[&str] = match OS {
+        "linux" => &["linux", "Linux"],
+        "macos" => &["macos", "macOS", "darwin", "Darwin"],
+        "windows" => &["windows", "Windows"],
+        other => &[other],
+    };
+    let arch: &[&str] = match ARCH {
+        "x86_64" => &["x86-64", "x86_64", "amd64"],
+        "aarch64" => &["arm-a64", "aarch64", "arm64"],
+        other => &[other],
+    };
+    let os = os.iter().map(|os| ("OSFamily", *os));
+    os.chain(arch.iter().flat_map(|arch| [("ISA", *arch), ("Arch", *arch)])).collect()
+}
+
 /// `runner.os`.
 pub fn runner_os() -> &'static str {
     match OS {

@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bytesize::ByteSize;
 use clap::Parser;
-use millrace_runner::{Config, Shutdown};
+use millrace_runner::{ActionConfig, Config, SandboxMode, Shutdown};
 use tracing_subscriber::EnvFilter;
 
 /// Runs CI jobs and build actions of a Millrace server on this machine.
@@ -40,6 +41,58 @@ struct Arguments {
     /// Environment variables of this process that jobs get, too, separated by commas
     #[arg(long, env = "MILLRACE_RUNNER_PASS_ENV", value_delimiter = ',', value_name = "NAMES")]
     pass_env: Vec<String>,
+    #[command(flatten)]
+    actions: ActionArguments,
+}
+
+/// What is said of actions of remote execution.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Actions of remote execution")]
+struct ActionArguments {
+    /// Run jobs only
+    #[arg(long, env = "MILLRACE_RUNNER_NO_ACTIONS", value_parser = clap::builder::FalseyValueParser::new())]
+    no_actions: bool,
+    /// A property that is offered to actions; a name may be repeated, and takes the place of the machine's own
+    #[arg(long = "property", env = "MILLRACE_RUNNER_PROPERTIES", value_delimiter = ';', value_parser = property, value_name = "NAME=VALUE")]
+    properties: Vec<(String, String)>,
+    /// Run commands in a sandbox (bubblewrap, on Linux): auto takes it where it works, on insists
+    #[arg(long, env = "MILLRACE_RUNNER_SANDBOX", default_value = "auto", value_enum, value_name = "WHEN")]
+    sandbox: SandboxWhen,
+    /// Let an action leave the sandbox by its property sandbox=off
+    #[arg(long, env = "MILLRACE_RUNNER_ALLOW_SANDBOX_OFF", value_parser = clap::builder::FalseyValueParser::new())]
+    allow_sandbox_off: bool,
+    /// How many actions have their inputs fetched while every slot is busy
+    #[arg(long, env = "MILLRACE_RUNNER_PREFETCH", default_value_t = 1, value_name = "N")]
+    prefetch: u32,
+    /// What an action may write and print [default: 20 GiB]
+    #[arg(long, env = "MILLRACE_RUNNER_ACTION_DISK_MAX", value_name = "SIZE")]
+    action_disk_max: Option<ByteSize>,
+    /// Memory for the processes of an action, where control groups (v2) are delegated [default: no limit]
+    #[arg(long, env = "MILLRACE_RUNNER_ACTION_MEMORY_MAX", value_name = "SIZE")]
+    action_memory_max: Option<ByteSize>,
+    /// Processes and threads of an action, likewise [default: no limit]
+    #[arg(long, env = "MILLRACE_RUNNER_ACTION_PIDS_MAX", value_name = "N")]
+    action_pids_max: Option<u64>,
+    /// Where inputs are kept between actions; best on the same file system as the data [default: in the data folder]
+    #[arg(long, env = "MILLRACE_RUNNER_INPUT_CACHE", value_name = "DIR")]
+    input_cache: Option<PathBuf>,
+    /// How much of them is kept [default: 10 GiB]
+    #[arg(long, env = "MILLRACE_RUNNER_INPUT_CACHE_MAX", value_name = "SIZE")]
+    input_cache_max: Option<ByteSize>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum SandboxWhen {
+    Auto,
+    On,
+    Off,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 drained, 1 error on this machine, 2 usage, 4 not authorised, \
@@ -48,6 +101,9 @@ const EXIT_CODES: &str = "Exit codes: 0 drained, 1 error on this machine, 2 usag
 MILLRACE_LOG sets what is logged, as in `MILLRACE_LOG=debug`.";
 
 fn main() -> ExitCode {
+    if let Some(code) = millrace_runner::helper_if_asked() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -83,7 +139,32 @@ impl Arguments {
             slots: self.slots,
             ephemeral: self.ephemeral,
             pass_env: self.pass_env,
+            actions: self.actions.config(),
             ..defaults
+        }
+    }
+}
+
+impl ActionArguments {
+    fn config(self) -> ActionConfig {
+        let defaults = ActionConfig::default();
+        let bytes = |size: Option<ByteSize>, default: u64| size.map_or(default, |size| size.0);
+        ActionConfig {
+            enabled: !self.no_actions,
+            prefetch: self.prefetch,
+            properties: self.properties,
+            sandbox: match self.sandbox {
+                SandboxWhen::Auto => SandboxMode::Auto,
+                SandboxWhen::On => SandboxMode::On,
+                SandboxWhen::Off => SandboxMode::Off,
+            },
+            allow_sandbox_off: self.allow_sandbox_off,
+            disk_max_bytes: bytes(self.action_disk_max, defaults.disk_max_bytes),
+            memory_max_bytes: bytes(self.action_memory_max, defaults.memory_max_bytes),
+            pids_max: self.action_pids_max.unwrap_or(defaults.pids_max),
+            input_cache: self.input_cache,
+            input_cache_max_bytes: bytes(self.input_cache_max, defaults.input_cache_max_bytes),
+            program: None,
         }
     }
 }

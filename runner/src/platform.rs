@@ -8,6 +8,8 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(target_os = "linux")]
+pub use linux::sweep_session;
 #[cfg(unix)]
 pub use unix::{Group, create_private, make_removable, sweep, sync_folder};
 #[cfg(windows)]

@@ -36,6 +36,11 @@ impl Shutdown {
         self.kill.is_cancelled()
     }
 
+    /// Is cancelled with the kill, or by whoever has it.
+    pub(crate) fn kill_token(&self) -> CancellationToken {
+        self.kill.child_token()
+    }
+
     /// Resolves with the drain.
     pub async fn drained(&self) {
         self.drain.cancelled().await;

@@ -52,6 +52,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The helper processes of `millrace dev`'s runner are this program.
+    if let Some(code) = millrace_runner::helper_if_asked() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -45,6 +45,9 @@ pub enum ActionError {
         /// Why not.
         message: String,
     },
+    /// The action asks for what this runner does not offer.
+    #[error("{0}")]
+    Precondition(String),
     /// The server has no room, or the blob is larger than it takes.
     #[error("{0}")]
     Exhausted(String),
@@ -81,7 +84,9 @@ impl ActionError {
     /// The status for the client.
     pub fn status(&self) -> Status {
         let code = match self {
-            Self::Missing(_) | Self::InputModified { .. } | Self::OutputRefused { .. } => Code::FAILED_PRECONDITION,
+            Self::Missing(_) | Self::InputModified { .. } | Self::OutputRefused { .. } | Self::Precondition(_) => {
+                Code::FAILED_PRECONDITION
+            }
             Self::OutputChanged { .. } => Code::ABORTED,
             Self::Invalid { .. } => Code::INVALID_ARGUMENT,
             Self::Exhausted(_) => Code::RESOURCE_EXHAUSTED,

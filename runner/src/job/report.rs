@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use millrace_proto::runner_v1::fetch_task_request::Wants;
 use millrace_proto::runner_v1::{ActionState, FetchTaskResponse, StepState, UpdateTaskRequest, UpdateTaskResponse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -61,6 +62,8 @@ pub struct Final {
     pub outputs: String,
     /// Ask for the next task.
     pub do_next: bool,
+    /// What it may be.
+    pub wants: Wants,
 }
 
 impl Reporter {
@@ -155,6 +158,7 @@ impl Shared {
             state: state.into(),
             outputs: last.map(|last| last.outputs.clone()).unwrap_or_default(),
             do_next: last.is_some_and(|last| last.do_next),
+            wants: last.map_or(Wants::WANTS_UNSPECIFIED, |last| last.wants).into(),
             ..self.address.clone()
         };
         match self.api.update_task(request).await {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_proto::expression::Status;
+use millrace_proto::runner_v1::fetch_task_request::Wants;
 use millrace_proto::runner_v1::{ActionState, FetchTaskResponse, UpdateLogRequest, UpdateTaskRequest};
 use millrace_proto::task_content::{SCHEMA, TaskContent};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use crate::api::Api;
 use crate::data_folder::{DataFolder, TaskFolders};
 use crate::logs::{Budget, LogWriter, Masks, Upload, UploadTarget, not_masked, now_ms};
 use crate::shutdown::Shutdown;
+use crate::slots::Slots;
 
 /// The grace of a cancelled job where the task names none.
 pub const CANCEL_GRACE_DEFAULT_MS: u64 = 10_000;
@@ -43,6 +45,10 @@ pub struct JobHost {
     pub shutdown: Shutdown,
     /// It leaves after one task.
     pub ephemeral: bool,
+    /// What runs at once.
+    pub slots: Slots,
+    /// What it asks for when a job is over.
+    pub wants: Wants,
 }
 
 /// A job that runs.
@@ -91,7 +97,13 @@ pub async fn run(host: JobHost, task: FetchTaskResponse) -> Option<FetchTaskResp
     };
     let mut job = Job::new(host, content, folders);
     let mut timers = job.start_timers();
+    // It has its lease and is heard of; should its slot have been taken by an action meanwhile, it waits for that one.
+    let slot = tokio::select! {
+        slot = job.host.slots.job() => Some(slot),
+        () = job.stopped() => None,
+    };
     job.run_actions().await;
+    drop(slot);
     let next = job.finish(&name).await;
     timers.abort_all();
     next
@@ -180,6 +192,10 @@ impl Job {
         timers
     }
 
+    async fn stopped(&self) {
+        self.stop.subscribe().reached(Stop::Cancel).await;
+    }
+
     async fn run_actions(&mut self) {
         for action in std::mem::take(&mut self.content.actions) {
             self.contexts.set_status(if self.stop.now() >= Stop::Cancel {
@@ -227,6 +243,7 @@ impl Job {
             message: self.masks.text(&messages.join("\n")),
             outputs,
             do_next: !self.host.ephemeral && !self.host.shutdown.is_draining(),
+            wants: self.host.wants,
         };
         let next = self.reporter.finish(last).await;
         self.folders.remove().await;
@@ -297,7 +314,7 @@ async fn refuse(host: JobHost, content: TaskContent, text: String) -> Option<Fet
     tracing::error!("{} {}: {text}", content.tx_uuid, content.key);
     let now = now_ms();
     let reporter = Reporter::start(host.api.clone(), address(&content), content.lease_ms, now, StopSwitch::default());
-    let last = Final { state: "failure", end_time: now, message: text, outputs: String::new(), do_next: false };
+    let last = Final { state: "failure", end_time: now, message: text, outputs: String::new(), do_next: false, wants: Wants::WANTS_UNSPECIFIED };
     let shutdown = host.shutdown;
     tokio::select! {
         next = reporter.finish(last) => next,

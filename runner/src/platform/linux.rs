@@ -45,6 +45,11 @@ pub async fn sweep(mut known: Known) -> usize {
     }
 }
 
+/// Kills every process of a session, and what descends from one; returns how many are left.
+pub async fn sweep_session(session: i32) -> usize {
+    sweep(Known { groups: vec![session], ..Default::default() }).await
+}
+
 /// Kills them once; returns whom.
 pub fn kill(known: &Known) -> Vec<Stray> {
     let found = find(known);
