@@ -137,7 +137,7 @@ impl ActionCache {
             let message = format!("{} bytes; the limit of a Tree is {TREE_MESSAGE_MAX_BYTES}", tree.size());
             return Err(Error::invalid("action_result.output_directories.tree_digest", message));
         }
-        self.keep_carried(instance, action, result).await?;
+        self.keep_contents(instance, action, result).await?;
         if self.options.check_outputs_on_update && !self.is_here(instance, outputs).await? {
             return Err(Error::Precondition("action_result: not all outputs it names are in the cache".into()));
         }
@@ -148,7 +148,12 @@ impl ActionCache {
 
     /// Contents that came in the result and have a digest in it are made blobs: without them it would never be a hit, and
     /// some clients send them in no other way.
-    async fn keep_carried(&self, instance: &InstanceName, action: &Digest, result: &ActionResult) -> Result<()> {
+    pub(crate) async fn keep_contents(
+        &self,
+        instance: &InstanceName,
+        action: &Digest,
+        result: &ActionResult,
+    ) -> Result<()> {
         let carried = carried(action.function(), result)?;
         if carried.is_empty() {
             return Ok(());

@@ -2,7 +2,12 @@
 //! state is kept, `service` is what doors call. Knows no wire but the messages that are kept, no SQL.
 
 mod ask;
+mod inputs;
 mod options;
+mod paths;
+mod queue;
+mod request;
+mod response;
 mod runner;
 mod service;
 mod snapshot;
@@ -13,7 +18,7 @@ pub mod store;
 pub use ask::{ClientMetadata, ExecuteAsk};
 pub use options::{ConfiguredPlatform, ExecutionOptions, UnknownProperties};
 pub use runner::{ActionClaim, ActionLease, ActionReported, KnownRunner, ReportAnswer};
-pub use service::{Execution, Watch};
+pub use service::{Execution, HISTORY_MAX, HISTORY_MAX_MS, OfferListener, WaitingOffer, Watch};
 pub use snapshot::{PlatformMismatch, PlatformSnapshot, QueueSnapshot, RunnerSnapshot, WaitingSnapshot};
 pub use spec::Spec;
 pub use state::{ExecutionQuery, ExecutionState, OperationQuery, OperationState, Page, Stage, Stream, operation_name};

@@ -7,6 +7,7 @@ use millrace_proto::instance_name::InstanceName;
 use millrace_proto::platform_properties::Properties;
 use millrace_proto::reapi::ExecuteResponse;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Where an execution stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,6 +181,23 @@ pub struct Page<T> {
 /// `{instance}/operations/{id}`; an empty instance drops its slash.
 pub fn operation_name(instance: &InstanceName, id: &str) -> String {
     below(instance, "operations", id)
+}
+
+/// The id of an execution's operation: a UUID, and for those who joined it a dot and their number. The execution is in
+/// it, so that no table of operations is needed.
+pub(super) fn operation_id(execution: Uuid, number: u32) -> String {
+    if number == 0 { execution.to_string() } else { format!("{execution}.{number}") }
+}
+
+/// The execution and the number of an operation's id; None: that is no operation's id.
+pub(super) fn parse_operation_id(id: &str) -> Option<(Uuid, u32)> {
+    let (execution, number) = match id.split_once('.') {
+        Some((execution, number)) => (execution, number.parse().ok().filter(|number| *number > 0)?),
+        None => (id, 0),
+    };
+    // One spelling only.
+    let parsed = Uuid::try_parse(execution).ok()?;
+    (operation_id(parsed, number) == id).then_some((parsed, number))
 }
 
 /// `{instance}/logstreams/{id}`; an empty instance drops its slash.
