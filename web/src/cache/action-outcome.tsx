@@ -20,10 +20,17 @@ export function ActionOutcome({ result }: { result: ActionResult }) {
       <Facts>
         <Fact label="Worker">{metadata === undefined || metadata.worker === "" ? <span className="text-muted">not said</span> : metadata.worker}</Fact>
         <Fact label="Executed">{done === undefined ? <span className="text-muted">not said when</span> : <Ago at={done} />}</Fact>
-        <Fact label="Time">
-          {parts.length === 0 ? <span className="text-muted">the result does not say where it went</span> : <Waterfall parts={parts} />}
-        </Fact>
+        {parts.length === 0 && (
+          <Fact label="Time">
+            <span className="text-muted">the result does not say where it went</span>
+          </Fact>
+        )}
       </Facts>
+      {parts.length > 0 && (
+        <div className="mt-3">
+          <Waterfall parts={parts} />
+        </div>
+      )}
     </Section>
   );
 }

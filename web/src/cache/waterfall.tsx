@@ -3,7 +3,7 @@ import { durationText } from "@/ui/time";
 import { wholeMs, type Stretch } from "./timings";
 
 /** Others have the accent. */
-const COLOURS: Record<string, string> = { Queued: "bg-muted", "Loading and analysis": "bg-held", "Fetching inputs": "bg-held", "Uploading outputs": "bg-warn" };
+const COLOURS: Record<string, string> = { Queued: "bg-muted", Analysis: "bg-held", "Fetching inputs": "bg-held", "Uploading outputs": "bg-warn" };
 
 export function Waterfall({ parts, least = 0 }: { parts: readonly Stretch[]; least?: number }) {
   const whole = Math.max(least, wholeMs(parts));

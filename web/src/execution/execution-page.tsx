@@ -17,7 +17,7 @@ import { PropertyList } from "@/queue/property-list";
 import { bytesText } from "@/ui/bytes";
 import { buttonClass } from "@/ui/button";
 import { Command, CopyButton, CopyCurl, Id } from "@/ui/copy";
-import { Alert, Empty, Loading } from "@/ui/message";
+import { Alert, Loading } from "@/ui/message";
 import { Ago, useNow } from "@/ui/time";
 import { CancelButton, ExecutionMenu } from "./execution-menu";
 import { useLiveExecution, useOutcome, type Outcome } from "./live-execution";
@@ -194,12 +194,14 @@ function About({ execution, outcome }: { execution: Execution; outcome: Outcome 
 
 function NoSuchExecution() {
   return (
-    <Empty title="There is no such execution">
-      It was never here, or it is forgotten: finished ones are kept for a while only. What an action made may still be in the cache.{" "}
-      <Link to="/queue" search={{}} className="text-link">
-        See the queue
-      </Link>
-      .
-    </Empty>
+    <div className="mx-auto max-w-lg px-4 py-16">
+      <h1>There is no such execution</h1>
+      <p className="mt-1 text-muted">It was never here, or it is forgotten: finished ones are kept for a while only. What its action made may still be in the cache.</p>
+      <p className="mt-4">
+        <Link to="/queue" search={{}} className={buttonClass("primary")}>
+          The queue
+        </Link>
+      </p>
+    </div>
   );
 }

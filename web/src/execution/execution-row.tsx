@@ -30,7 +30,7 @@ export function ExecutionRow({ execution, menu }: { execution: Execution; menu?:
       <span className="col-start-2 row-start-3 text-right text-muted sm:col-start-auto sm:row-start-auto">
         <Age execution={execution} />
       </span>
-      <span className="col-start-2 row-start-2 sm:col-start-auto sm:row-start-auto">{menu}</span>
+      <span className="col-start-2 row-start-2 justify-self-end sm:col-start-auto sm:row-start-auto">{menu}</span>
     </li>
   );
 }

@@ -48,10 +48,10 @@ function Stream({ execution, pending, result, id, title, logId, raw, digest, tal
   ) : undefined;
   if (asLog) {
     return (
-      <Box id={id} title={title} height={height}>
+      <Box title={title} height={height}>
         <LogPane
           logId={logId}
-          title={title}
+          title={`${title} as a log`}
           live={!done}
           failed={false}
           origin={millis(execution.startedAt) ?? 0}
@@ -66,7 +66,7 @@ function Stream({ execution, pending, result, id, title, logId, raw, digest, tal
   }
   if (!done) {
     return (
-      <Box id={id} title={title} height={height}>
+      <Box title={title} height={height}>
         <p className="m-auto px-3 text-center text-muted">{runs ? "Nothing was printed yet." : "What the command prints appears here as soon as it runs."}</p>
       </Box>
     );
@@ -93,11 +93,12 @@ function Stream({ execution, pending, result, id, title, logId, raw, digest, tal
   );
 }
 
-/** As high before something comes as after. */
-function Box({ id, title, height, children }: { id: string; title: string; height: string; children: ReactNode }) {
+/** As high before something comes as after. No region of its own: the log within is one. */
+function Box({ title, height, children }: { title: string; height: string; children: ReactNode }) {
   return (
-    <Section id={id} title={title}>
-      <div className={`flex ${height} flex-col overflow-hidden rounded-md border`}>{children}</div>
-    </Section>
+    <div className="mt-6">
+      <h2 className="min-h-7 border-b pb-1">{title}</h2>
+      <div className={`mt-2 flex ${height} flex-col overflow-hidden rounded-md border`}>{children}</div>
+    </div>
   );
 }

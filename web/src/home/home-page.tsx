@@ -8,9 +8,11 @@ import { useRights } from "@/api/session";
 import { State } from "@/api/state";
 import { errorText } from "@/api/transport";
 import { hitRate, isUsed, lookups, rateText, WINDOWS } from "@/cache/activity";
-import { bazelrc } from "@/cache/bazelrc";
+import { bazelrc, bazelrcExecution } from "@/cache/bazelrc";
+import { isOff } from "@/execution/recent-executions";
 import { CacheService } from "@/gen/millrace/v1/cache_pb";
 import { PipelineService } from "@/gen/millrace/v1/pipeline_pb";
+import { QueueService } from "@/gen/millrace/v1/queue_pb";
 import { RunnerService } from "@/gen/millrace/v1/runner_pb";
 import { RunnerState } from "@/gen/pkg/proto/runner/v1/runner_pb";
 import { useLiveRuns } from "@/runs/live-runs";
@@ -71,6 +73,7 @@ export function HomePage() {
             <RunExamples disabled={!rights.run || !up} />
           </Check>
           <CacheCheck />
+          <ExecutionCheck />
           <Check done={connected.length > 1} optional title="Add a runner">
             <p>More machines, other systems: Linux, macOS or Windows. It needs no open port.</p>
             <div className="mt-1.5">
@@ -152,6 +155,31 @@ function CacheCheck() {
             .
           </p>
           <Command line={bazelrc({ instance: "", token: mode === "serve" })} label="Lines for .bazelrc" />
+        </>
+      )}
+    </Check>
+  );
+}
+
+/** Turns green with the first action that was asked for; then it says how the queue stands. */
+function ExecutionCheck() {
+  const { mode } = useRights();
+  const { data, error } = useQuery(QueueService.method.listExecutions, { pageSize: 1 }, { refetchInterval: POLL_MS });
+  const used = (data?.executions.length ?? 0) > 0;
+  const queue = useQuery(QueueService.method.getQueue, {}, { refetchInterval: POLL_MS, enabled: used }).data?.queue;
+  if (isOff(error)) return null;
+  return (
+    <Check done={used} optional title="Remote execution used">
+      {used ? (
+        <p>
+          <Link to="/queue" search={{}} className="text-link">
+            {queue === undefined ? "The queue" : `${queue.executing} running, ${queue.queued} waiting`}
+          </Link>
+        </p>
+      ) : (
+        <>
+          <p className="mb-1.5">The runners take a build&apos;s actions as well, and each build gets a page.</p>
+          <Command line={bazelrcExecution({ instance: "", token: mode === "serve" })} label="Lines for .bazelrc, remote execution" />
         </>
       )}
     </Check>

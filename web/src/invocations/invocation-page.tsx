@@ -10,6 +10,7 @@ import { INVOCATION_TABS, invocationRoute, type InvocationTab } from "@/app/rout
 import { RecentExecutions, useExecutions } from "@/execution/recent-executions";
 import { InvocationService, type Invocation } from "@/gen/millrace/v1/invocation_pb";
 import { LogPane } from "@/log/log-pane";
+import { buttonClass } from "@/ui/button";
 import { CopyCurl, Id } from "@/ui/copy";
 import { Alert, Empty, Loading } from "@/ui/message";
 import { Ago, Duration } from "@/ui/time";
@@ -173,12 +174,17 @@ function NotHere({ invocationId }: { invocationId: string }) {
   const list = useExecutions({ invocationId }, EXECUTIONS_PAGE);
   return (
     <div className="mx-auto w-full max-w-5xl px-3 py-3 sm:px-4">
-      <Empty title="There is no such invocation">
-        Its build tool did not tell of it: <code>--bes_backend</code> makes Bazel do so.{" "}
-        <Link to="/invocations" search={{}} className="text-link">
-          All invocations
-        </Link>
-      </Empty>
+      <div className="mx-auto max-w-lg py-12">
+        <h1>There is no such invocation</h1>
+        <p className="mt-1 text-muted">
+          Its build tool did not tell of it, or it is forgotten. <code className="whitespace-nowrap text-ink">--bes_backend</code> makes Bazel tell of a build.
+        </p>
+        <p className="mt-4">
+          <Link to="/invocations" search={{}} className={buttonClass("primary")}>
+            All invocations
+          </Link>
+        </p>
+      </div>
       {list.executions.length > 0 && <RecentExecutions id="executions" title="What it had run here" none="" list={list} />}
     </div>
   );

@@ -30,7 +30,7 @@ it("knows when it ended", () => {
 
 it("lays out its phases", () => {
   expect(stretches(create(InvocationTimingSchema, { analysisMs: 400n, actionsStartMs: 450n, executionMs: 2_000n }))).toEqual([
-    { name: "Loading and analysis", start: 0, ms: 400 },
+    { name: "Analysis", start: 0, ms: 400 },
     { name: "Actions", start: 450, ms: 2000 },
   ]);
   expect(stretches(undefined)).toEqual([]);

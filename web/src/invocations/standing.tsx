@@ -90,7 +90,7 @@ export function stretches(timing: InvocationTiming | undefined): Stretch[] {
   if (timing === undefined) return [];
   const { analysisMs, actionsStartMs, executionMs } = timing;
   return [
-    ...(analysisMs > 0n ? [{ name: "Loading and analysis", start: 0, ms: Number(analysisMs) }] : []),
+    ...(analysisMs > 0n ? [{ name: "Analysis", start: 0, ms: Number(analysisMs) }] : []),
     ...(executionMs > 0n ? [{ name: "Actions", start: Number(actionsStartMs > 0n ? actionsStartMs : analysisMs), ms: Number(executionMs) }] : []),
   ];
 }

@@ -15,7 +15,7 @@ export function TargetDetails({ target }: { target: InvocationTarget }) {
       {target.test !== undefined && <Attempts test={target.test} label={target.label} />}
       {target.outputs.length > 0 && (
         <>
-          <h3 className="mt-2 font-medium">Outputs</h3>
+          <p className="mt-2 font-medium">Outputs</p>
           <ul aria-label={`Outputs of ${target.label}`}>
             {target.outputs.map((file, index) => (
               <FileLine key={index} file={file} />

@@ -36,7 +36,7 @@ function Row({ row }: { row: DiffRow }) {
   if (row.fits) {
     return (
       <tr className="text-muted" data-fits="true">
-        <th scope="row" className={`${cell} font-normal`}>
+        <th scope="row" className={`${cell} font-normal whitespace-nowrap`}>
           <code>{row.name}</code>
         </th>
         <td className={cell}>
@@ -52,7 +52,7 @@ function Row({ row }: { row: DiffRow }) {
   }
   return (
     <tr data-fits="false">
-      <th scope="row" className={`${cell} font-medium`}>
+      <th scope="row" className={`${cell} font-medium whitespace-nowrap`}>
         <code>{row.name}</code>
       </th>
       <td className={`${cell} bg-bad-soft text-bad`}>
@@ -62,7 +62,7 @@ function Row({ row }: { row: DiffRow }) {
       </td>
       <td className={`${cell} bg-warn-soft text-warn`}>
         <span aria-hidden="true">+ </span>
-        {row.offered.length === 0 ? "nothing: not known there" : <code>{row.offered.join(", ")}</code>}
+        {row.offered.length === 0 ? "not offered" : <code>{row.offered.join(", ")}</code>}
       </td>
     </tr>
   );

@@ -44,7 +44,7 @@ function Platform({ platform, onProblem }: { platform: PlatformQueue; onProblem:
             <PropertyList properties={platform.properties} none="offers no property: takes what asks for none" />
           </div>
         </div>
-        <dl className="grid grid-cols-4 gap-x-5 text-right">
+        <dl className="grid grid-cols-[4.5rem_4rem_3rem_4.5rem] gap-x-3 text-right">
           <Figure label="Wait" value={countText(platform.queued)} />
           <Figure label="Run" value={countText(platform.executing)} />
           <Figure label="Slots" value={String(slots)} />
@@ -57,7 +57,7 @@ function Platform({ platform, onProblem }: { platform: PlatformQueue; onProblem:
         </p>
       )}
       {platform.runners.length > 0 && (
-        <ul aria-label={`Runners of ${platform.name}`} className="mt-1.5 grid gap-x-6 sm:grid-cols-2">
+        <ul aria-label={`Runners of ${platform.name}`} className="mt-1.5 grid grid-cols-1 gap-x-6 sm:grid-cols-2">
           {platform.runners.map((runner) => (
             <RunnerLine key={runner.uuid} runner={runner} onProblem={onProblem} />
           ))}
@@ -83,7 +83,7 @@ function RunnerLine({ runner, onProblem }: { runner: QueueRunner; onProblem: (te
   const slots = Math.max(1, runner.slots);
   const [sign, word, colour] = !runner.online ? ["✗", "offline", "text-bad"] : runner.draining ? ["↓", "draining", "text-warn"] : runner.executing >= slots ? ["▸", "busy", "text-run"] : ["●", "free", "text-ok"];
   return (
-    <li className="flex min-h-8 items-center gap-x-2">
+    <li className="flex min-h-8 min-w-0 items-center gap-x-2">
       <span className={`inline-flex w-20 shrink-0 items-center gap-1.5 font-medium ${colour}`}>
         <span aria-hidden="true" className="w-3 text-center">
           {sign}

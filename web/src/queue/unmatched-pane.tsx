@@ -19,7 +19,7 @@ export function UnmatchedPane({ queue }: { queue: Queue }) {
         ))}
       </ul>
       <p className="mt-2 text-muted">
-        Ask for what is offered (Bazel: <code>exec_properties</code>, <code>--remote_default_exec_properties</code>), or <Link to="/runners" className="text-link">add a runner</Link> that offers what is asked for: <code>millrace-runner --property NAME=VALUE</code>.
+        Ask for what is offered (Bazel: <code>exec_properties</code>, <code className="whitespace-nowrap">--remote_default_exec_properties</code>), or <Link to="/runners" className="text-link">add a runner</Link> that offers what is asked for: <code className="whitespace-nowrap">millrace-runner --property NAME=VALUE</code>.
       </p>
     </Section>
   );
