@@ -126,7 +126,7 @@ export function queueRoutes(router: ConnectRouter, fake: FakeQueue): void {
         .sort((a, b) => Number((b.startedAt?.seconds ?? 0n) - (a.startedAt?.seconds ?? 0n))),
     }),
     getInvocation: ({ id }) => ({ invocation: fake.findInvocation(id) }),
-    watchInvocation: ({ id }, { signal }) => fake.watch(signal, () => ({ message: { invocation: fake.findInvocation(id) }, last: fake.findInvocation(id).finishedAt !== undefined })),
+    watchInvocation: ({ id }, { signal }) => fake.watch(signal, () => ({ message: { invocation: fake.findInvocation(id) }, last: fake.findInvocation(id).complete })),
     listInvocationTargets: ({ id, statuses, text, testsOnly, pageSize, pageToken }) => {
       const all = (fake.targets.get(id) ?? []).filter((each) => (statuses.length === 0 || statuses.includes(each.status)) && each.label.includes(text) && (!testsOnly || each.test !== undefined));
       const from = Number(pageToken);

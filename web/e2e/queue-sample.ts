@@ -126,6 +126,7 @@ function fillInvocations(fake: FakeQueue, cache: FakeCache, logs: Map<string, Fa
       exitCodeName: "TESTS_FAILED",
       startedAt: ago(320_000),
       finishedAt: ago(280_000),
+      complete: true,
       updatedAt: ago(280_000),
       events: 1_204n,
       targets: { configured: 5n, built: 4n, failed: 1n },
@@ -173,8 +174,8 @@ function fillInvocations(fake: FakeQueue, cache: FakeCache, logs: Map<string, Fa
   );
   fake.invocation({ ...common, id: "live-build", status: InvocationStatus.RUNNING, command: "build", patterns: ["//..."], user: "grace", startedAt: ago(8_000), updatedAt: ago(500), targets: { configured: 1n }, logId: "b.live" }, [{ label: "//src:mill", kind: "cc_binary rule", status: TargetStatus.PENDING }]);
   fake.invocation({ ...common, id: "cut-build", status: InvocationStatus.DISCONNECTED, command: "build", patterns: ["//src:mill"], startedAt: ago(900_000), updatedAt: ago(890_000) });
-  fake.invocation({ ...common, id: "good-build", status: InvocationStatus.SUCCEEDED, command: "build", patterns: ["//src:mill"], startedAt: ago(8_000_000), finishedAt: ago(7_990_000), exitCode: 0, targets: { configured: 1n, built: 1n } });
-  fake.invocation({ ...common, id: "stopped-build", status: InvocationStatus.INTERRUPTED, command: "query", patterns: ["deps(//src:mill)"], startedAt: ago(9_000_000), finishedAt: ago(8_990_000), exitCode: 8, exitCodeName: "INTERRUPTED" });
+  fake.invocation({ ...common, id: "good-build", status: InvocationStatus.SUCCEEDED, command: "build", patterns: ["//src:mill"], startedAt: ago(8_000_000), finishedAt: ago(7_990_000), complete: true, exitCode: 0, targets: { configured: 1n, built: 1n } });
+  fake.invocation({ ...common, id: "stopped-build", status: InvocationStatus.INTERRUPTED, command: "query", patterns: ["deps(//src:mill)"], startedAt: ago(9_000_000), finishedAt: ago(8_990_000), complete: true, exitCode: 8, exitCodeName: "INTERRUPTED" });
   logs.set("b.build", new FakeLog(200, true, new Map([[3, { text: "\u001b[31m\u001b[1mFAIL: \u001b[0m//src:wheel_test (shard 2 of 2)", kind: 0 }]])));
   logs.set("b.live", new FakeLog(12, false));
 }

@@ -28,7 +28,7 @@ test.afterEach(async () => {
 
 test("a stuck queue explains itself, and goes on by itself", async ({ page }) => {
   await page.goto(fake.url);
-  await expect(page.getByRole("listitem").filter({ hasText: "Remote execution used" })).toContainText("4 running, 1215 waiting");
+  await expect(page.getByRole("listitem").filter({ hasText: "Remote execution used" })).toContainText("4 running, 1\u202f215 waiting");
   await page.keyboard.press("g");
   await page.keyboard.press("q");
   await expect(page).toHaveURL(/\/queue$/);
@@ -219,7 +219,7 @@ test("a build is watched while it goes on", async ({ page }) => {
   await expect(page.getByTestId("log").getByText("line 15 ")).toBeVisible();
   await page.getByRole("link", { name: /^Targets/ }).click();
   fake.queue.targets.set("live-build", [create(InvocationTargetSchema, { label: "//src:mill", status: TargetStatus.BUILT })]);
-  fake.queue.invocations.set("live-build", create(InvocationSchema, { ...fake.queue.findInvocation("live-build"), status: InvocationStatus.SUCCEEDED, exitCode: 0, finishedAt: timestampFromMs(Date.now()) }));
+  fake.queue.invocations.set("live-build", create(InvocationSchema, { ...fake.queue.findInvocation("live-build"), status: InvocationStatus.SUCCEEDED, exitCode: 0, complete: true, finishedAt: timestampFromMs(Date.now()) }));
   fake.queue.changed();
   await expect(page.getByTestId("status")).toHaveText("Succeeded");
   await expect(targets).toContainText("Built");

@@ -19,6 +19,7 @@ import { useLiveRuns } from "@/runs/live-runs";
 import { RunRow } from "@/runs/run-row";
 import { AddRunner } from "@/runners/add-runner";
 import { Button } from "@/ui/button";
+import { countText } from "@/ui/bytes";
 import { Command, CopyCurl } from "@/ui/copy";
 import { Alert } from "@/ui/message";
 import { StateIcon } from "@/ui/status";
@@ -173,7 +174,7 @@ function ExecutionCheck() {
       {used ? (
         <p>
           <Link to="/queue" search={{}} className="text-link">
-            {queue === undefined ? "The queue" : `${queue.executing} running, ${queue.queued} waiting`}
+            {queue === undefined ? "The queue" : `${countText(queue.executing)} running, ${countText(queue.queued)} waiting`}
           </Link>
         </p>
       ) : (

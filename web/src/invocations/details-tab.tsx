@@ -44,6 +44,7 @@ export function DetailsTab({ invocation }: { invocation: Invocation }) {
             <Id id={invocation.buildId} label="the id of the build" />
             {invocation.attempt > 1n && ` attempt ${invocation.attempt}`}
           </Fact>
+          {invocation.keywords.length > 0 && <Fact label="Keywords">{invocation.keywords.join(", ")}</Fact>}
           <Fact label="Events">{String(invocation.events)}</Fact>
           {invocation.exitCode !== undefined && (
             <Fact label="Exit code">
@@ -56,7 +57,7 @@ export function DetailsTab({ invocation }: { invocation: Invocation }) {
         <Section id="configurations" title="Configurations">
           <ul>
             {configurations.map((each) => (
-              <li key={each.id} className="flex flex-wrap gap-x-3">
+              <li key={each.id} className="flex flex-wrap items-center gap-x-3">
                 <span className="font-medium">{each.mnemonic}</span>
                 <span className="text-muted">{[each.platform, each.cpu, each.tool ? "for tools of the build" : ""].filter((part) => part !== "").join(" · ")}</span>
                 <Id id={each.id} label={`the id of ${each.mnemonic}`} />

@@ -25,7 +25,8 @@ it("knows when it ended", () => {
   expect(endOf(invocation({ status: Status.RUNNING, updatedAt }))).toBeUndefined();
   expect(endOf(invocation({ status: Status.DISCONNECTED, updatedAt }))).toBe(5_000);
   expect(endOf(invocation({ status: Status.FAILED, updatedAt, finishedAt: timestampFromMs(4_000) }))).toBe(4_000);
-  expect(isLive(invocation({ status: Status.DISCONNECTED }))).toBe(true);
+  expect(isLive(invocation({ status: Status.SUCCEEDED }))).toBe(true);
+  expect(isLive(invocation({ status: Status.SUCCEEDED, complete: true }))).toBe(false);
 });
 
 it("lays out its phases", () => {

@@ -49,9 +49,9 @@ export function TargetLabel({ status }: { status: Target }) {
   return <StateLabel state={state} word={word} />;
 }
 
-/** Its events come, or may come again. */
-export function isLive(invocation: Invocation): boolean {
-  return invocation.status === Status.RUNNING || invocation.status === Status.DISCONNECTED;
+/** Something may still come: figures and logs follow an end. */
+export function isLive(invocation: Pick<Invocation, "complete">): boolean {
+  return !invocation.complete;
 }
 
 /** "bazel test //src/..." */
