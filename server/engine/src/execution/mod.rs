@@ -3,6 +3,7 @@
 
 mod ask;
 mod inputs;
+mod memory;
 mod options;
 mod paths;
 mod queue;
@@ -16,9 +17,11 @@ mod state;
 pub mod store;
 
 pub use ask::{ClientMetadata, ExecuteAsk};
+pub use memory::MemoryExecutions;
 pub use options::{ConfiguredPlatform, ExecutionOptions, UnknownProperties};
+pub use queue::Offer;
 pub use runner::{ActionClaim, ActionLease, ActionReported, KnownRunner, ReportAnswer};
-pub use service::{Execution, HISTORY_MAX, HISTORY_MAX_MS, OfferListener, WaitingOffer, Watch};
+pub use service::{Execution, HISTORY_MAX, HISTORY_MAX_MS, OfferListener, Watch};
 pub use snapshot::{PlatformMismatch, PlatformSnapshot, QueueSnapshot, RunnerSnapshot, WaitingSnapshot};
 pub use spec::Spec;
 pub use state::{ExecutionQuery, ExecutionState, OperationQuery, OperationState, Page, Stage, Stream, operation_name};

@@ -38,6 +38,8 @@ pub struct ActionClaim {
     pub request_id: String,
     /// It fetches inputs ahead: it has no free slot yet.
     pub ahead: bool,
+    /// It takes nothing new, only what was leased under the same request before.
+    pub draining: bool,
 }
 
 /// An action in a runner's hands.

@@ -2,10 +2,9 @@
 //! committed transition asks for. Knows neither wire nor SQL.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
-use tokio::time::{Instant, timeout_at};
 
 use super::content;
 use super::event::{Effects, Event, Report};
@@ -13,7 +12,7 @@ use super::run::{Job, Run, State, Stop};
 use super::start::{self, NewRun};
 use super::store::{Applied, Claim, Claimed, Held, RunQuery, RunStore};
 use super::waiters::Waiters;
-use super::{CHANGES_BACKLOG_MAX, FETCH_POLL_MS, FETCH_WAIT_MAX_MS, TICK_RUNS_MAX, rerun};
+use super::{CHANGES_BACKLOG_MAX, TICK_RUNS_MAX, rerun};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::logs::{LogId, LogRoom};
@@ -35,6 +34,8 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     waiters: Arc<Waiters>,
     changes: broadcast::Sender<RunChange>,
+    /// Goes up whenever jobs are queued.
+    times_queued: AtomicU64,
     lease_ms: i64,
 }
 
@@ -64,7 +65,7 @@ impl Scheduler {
     /// A scheduler over a store and a log room. A runner that is silent for `lease_ms` loses its job.
     pub fn new(store: Arc<dyn RunStore>, logs: Arc<LogRoom>, clock: Arc<dyn Clock>, lease_ms: i64) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_BACKLOG_MAX);
-        Self { store, logs, clock, waiters: Arc::default(), changes, lease_ms }
+        Self { store, logs, clock, waiters: Arc::default(), changes, times_queued: AtomicU64::new(0), lease_ms }
     }
 
     /// Checks the request and starts a run.
@@ -168,41 +169,10 @@ impl Scheduler {
         Ok(applied)
     }
 
-    /// Waits for a task for this runner, at most so long. Dropping the future gives nothing away: a task is leased
-    /// only in the store's transaction, and the same request id gets it again.
-    pub async fn fetch(
-        &self,
-        runner: &Runner,
-        labels: &[String],
-        request_id: &str,
-        wait_ms: i64,
-    ) -> Result<Option<Fetched>> {
-        let wait = wait_ms.clamp(0, FETCH_WAIT_MAX_MS);
-        let until = Instant::now() + Duration::from_millis(wait as u64);
-        loop {
-            let waiting = self.waiters.register(labels);
-            if let Some(fetched) = self.claim(runner, labels, request_id).await? {
-                return Ok(Some(fetched));
-            }
-            let now = Instant::now();
-            if now >= until {
-                return Ok(None);
-            }
-            let poll = until.min(now + Duration::from_millis(FETCH_POLL_MS));
-            // Woken or not: the store is asked again.
-            let _ = timeout_at(poll, waiting.woken()).await;
-        }
-    }
-
-    async fn claim(&self, runner: &Runner, labels: &[String], request_id: &str) -> Result<Option<Fetched>> {
+    /// Gives a runner the first job that it serves.
+    pub(super) async fn claim(&self, runner: &Runner, labels: &[String], request_id: &str) -> Result<Option<Fetched>> {
         let now = self.clock.now_ms();
-        let claim = Claim {
-            runner_uuid: runner.uuid.clone(),
-            runner_name: runner.name.clone(),
-            labels: labels.to_vec(),
-            request_id: request_id.to_owned(),
-            expires_ms: now + self.lease_ms,
-        };
+        let claim = self.claim_of(runner, labels, request_id, now);
         let Some(claimed) = self.store.claim(claim, now).await? else {
             return Ok(None);
         };
@@ -215,6 +185,37 @@ impl Scheduler {
                 self.refuse(&claimed, error).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// The priority of the job that [`Self::claim`] would give, and since when it waits.
+    pub(super) async fn first_queued(
+        &self,
+        runner: &Runner,
+        labels: &[String],
+        request_id: &str,
+    ) -> Result<Option<(i64, i64)>> {
+        let claim = self.claim_of(runner, labels, request_id, self.clock.now_ms());
+        self.store.first_queued(&claim).await
+    }
+
+    /// How often jobs were queued. As long as it is the same, who found none will find none.
+    pub(super) fn times_queued(&self) -> u64 {
+        self.times_queued.load(Ordering::Acquire)
+    }
+
+    /// Those who wait for work.
+    pub(super) fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
+    }
+
+    fn claim_of(&self, runner: &Runner, labels: &[String], request_id: &str, now_ms: i64) -> Claim {
+        Claim {
+            runner_uuid: runner.uuid.clone(),
+            runner_name: runner.name.clone(),
+            labels: labels.to_vec(),
+            request_id: request_id.to_owned(),
+            expires_ms: now_ms + self.lease_ms,
         }
     }
 
@@ -309,6 +310,9 @@ impl Scheduler {
     }
 
     async fn carry_out(&self, run: &Run, effects: Effects) {
+        if !effects.queued.is_empty() {
+            self.times_queued.fetch_add(1, Ordering::Release);
+        }
         for labels in &effects.queued {
             self.waiters.wake(labels);
         }

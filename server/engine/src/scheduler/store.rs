@@ -94,6 +94,10 @@ pub trait RunStore: Send + Sync + 'static {
     /// Gives the first matching job of the queue (highest priority, then oldest) to a runner.
     async fn claim(&self, claim: Claim, now_ms: i64) -> Result<Option<Claimed>>;
 
+    /// The priority of the job that a claim would give, and since when it waits; the highest and the oldest there can be
+    /// when it was given under the same request before.
+    async fn first_queued(&self, claim: &Claim) -> Result<Option<(i64, i64)>>;
+
     /// The job at an address, without the rest of its run.
     async fn job_at(&self, run_id: &str, stage: u32, row: u32) -> Result<Option<Job>>;
 

@@ -4,6 +4,8 @@
 mod activity;
 mod dialect;
 mod error;
+mod executions;
+mod invocations;
 mod queue;
 mod runners;
 mod runs;

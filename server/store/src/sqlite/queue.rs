@@ -42,6 +42,16 @@ const DEPTH: &str =
 /// The address of a task: its run and the job's place in it.
 pub type Address = (String, i64);
 
+/// A task that goes first.
+pub struct First {
+    /// Higher goes first.
+    pub priority: i64,
+    /// Since when it waits, Unix milliseconds.
+    pub queued_ms: i64,
+    /// Where it is.
+    pub address: Address,
+}
+
 /// Makes the row of a job what the job says: there, in a runner's hands, or gone.
 pub async fn follow(connection: &mut SqliteConnection, run: &Run, index: usize, job: &Job) -> Result<()> {
     let lease = job.lease.as_ref().filter(|_| job.state == State::Running);
@@ -77,7 +87,7 @@ pub async fn move_deadline(connection: &mut SqliteConnection, run: &Run, index: 
 }
 
 /// The task that a runner with these labels gets: of the highest priority the oldest.
-pub async fn first_served(connection: &mut SqliteConnection, labels: &[String]) -> Result<Option<Address>> {
+pub async fn first_served(connection: &mut SqliteConnection, labels: &[String]) -> Result<Option<First>> {
     let mut best = None;
     for set in served_sets(&mut *connection, labels).await? {
         let row =
@@ -94,7 +104,11 @@ pub async fn first_served(connection: &mut SqliteConnection, labels: &[String]) 
             }
         }
     }
-    Ok(best.map(|(_, _, run_id, index)| (run_id, index)))
+    Ok(best.map(|(priority, queued_ms, run_id, index)| First {
+        priority: priority.0,
+        queued_ms,
+        address: (run_id, index),
+    }))
 }
 
 /// Whether a claim may find something; looks only.

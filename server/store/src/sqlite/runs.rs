@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqliteExecutor};
 
 use super::SqliteStore;
 use super::error::{During, is_duplicate};
-use super::queue;
+use super::queue::{self, First};
 
 /// How many runs a page of a listing has at most, whatever is asked for.
 pub const RUNS_PAGE_MAX: u32 = 1000;
@@ -77,6 +77,14 @@ impl RunStore for SqliteStore {
             return Ok(None);
         }
         self.write("claim a task", move |connection| Box::pin(give(connection, claim, now_ms))).await
+    }
+
+    async fn first_queued(&self, claim: &Claim) -> Result<Option<(i64, i64)>> {
+        if !queue::held_under(self.readers(), claim).await?.is_empty() {
+            return Ok(Some((i64::from(i32::MAX), i64::MIN)));
+        }
+        let mut connection = self.readers().acquire().await.during("read the queue")?;
+        Ok(queue::first_served(&mut connection, &claim.labels).await?.map(|first| (first.priority, first.queued_ms)))
     }
 
     async fn job_at(&self, run_id: &str, stage: u32, row: u32) -> Result<Option<Job>> {
@@ -183,7 +191,7 @@ async fn give(connection: &mut SqliteConnection, claim: Claim, now_ms: i64) -> R
     if let Some(again) = given_before(connection, &claim, now_ms).await? {
         return Ok(Some(again));
     }
-    let Some((run_id, index)) = queue::first_served(connection, &claim.labels).await? else {
+    let Some(First { address: (run_id, index), .. }) = queue::first_served(connection, &claim.labels).await? else {
         return Ok(None);
     };
     let run = load(&mut *connection, &run_id)

@@ -207,7 +207,7 @@ impl Queue {
     /// From its own platform queue; when there is nothing for it, from any other whose executions it satisfies.
     fn first_for(&self, claim: &ActionClaim) -> Option<(Rank, Uuid)> {
         let member = self.platforms.runner(&claim.runner_uuid);
-        if member.is_some_and(|member| member.runner.draining) {
+        if claim.draining || member.is_some_and(|member| member.runner.draining) {
             return None;
         }
         let home = match member.filter(|member| member.runner.properties == claim.properties) {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
-use millrace_proto::platform_properties::Properties;
+use millrace_proto::platform_properties::{Properties, is_reserved};
 use millrace_proto::reapi::ExecuteResponse;
 use millrace_proto::rpc::Code;
 use uuid::Uuid;
@@ -110,6 +110,18 @@ pub struct Offer {
     pub forced: bool,
     /// Runners that don't get it.
     pub avoid: Vec<String>,
+}
+
+impl Offer {
+    /// Whether a runner that offers these may take it, unless it is one of those that don't get it.
+    pub fn suits(&self, offered: &Properties) -> bool {
+        self.platform == *offered || (!self.forced && offered.satisfy(&self.requested))
+    }
+
+    /// Whether it may be the offer of an execution that asks for these.
+    pub fn is_of(&self, properties: &Properties) -> bool {
+        self.requested == properties.filtered(|property| !is_reserved(&property.name))
+    }
 }
 
 impl Queue {

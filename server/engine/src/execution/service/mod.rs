@@ -13,7 +13,6 @@ mod watching;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_proto::platform_properties::Properties;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::desk::Desk;
@@ -49,12 +48,8 @@ pub struct Execution {
 /// Who hears that an execution waits for a runner. A hint: runners ask anyway.
 pub trait OfferListener: Send + Sync + 'static {
     /// An execution waits.
-    fn offered(&self, offer: &WaitingOffer<'_>);
+    fn offered(&self, offer: &Offer);
 }
-
-/// An execution that waits for a runner.
-#[derive(Clone, Copy, Debug)]
-pub struct WaitingOffer<'a>(pub(super) &'a Offer);
 
 pub(super) struct Shared {
     store: Arc<dyn ExecutionStore>,
@@ -176,15 +171,6 @@ impl Drop for Execution {
     }
 }
 
-impl WaitingOffer<'_> {
-    /// Whether a runner that offers these may take it.
-    pub fn suits(&self, runner_uuid: &str, offered: &Properties) -> bool {
-        let Self(offer) = self;
-        let serves = offer.platform == *offered || (!offer.forced && offered.satisfy(&offer.requested));
-        serves && !offer.avoid.iter().any(|avoid| avoid == runner_uuid)
-    }
-}
-
 impl Shared {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
@@ -201,7 +187,7 @@ impl Shared {
         if !offers.is_empty() {
             let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(listener) = listener {
-                offers.iter().for_each(|offer| listener.offered(&WaitingOffer(offer)));
+                offers.iter().for_each(|offer| listener.offered(offer));
             }
         }
         outcome
