@@ -6,6 +6,8 @@ mod directories;
 mod disk;
 mod error;
 mod file_cache;
+#[cfg(all(test, unix))]
+mod file_tests;
 mod inputs;
 mod live;
 mod locate;

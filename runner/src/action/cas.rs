@@ -18,7 +18,6 @@ use tokio::sync::Semaphore;
 
 pub use batch::{BATCH_MAX_BYTES, batches};
 pub use error::CasError;
-pub use read::BlobReader;
 pub use write::Source;
 
 use crate::error::Error;
@@ -61,6 +60,7 @@ impl Cas {
     }
 
     /// Gives up earlier or later when the server cannot be reached.
+    #[cfg(test)]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

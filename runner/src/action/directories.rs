@@ -217,7 +217,12 @@ impl Tree {
     }
 
     /// Nodes and depth below a folder. Ends in a cycle, too, which a broken hash function might allow.
-    fn measure(&self, digest: &Digest, depth: usize, known: &mut HashMap<Digest, (u64, usize)>) -> Result<(u64, usize)> {
+    fn measure(
+        &self,
+        digest: &Digest,
+        depth: usize,
+        known: &mut HashMap<Digest, (u64, usize)>,
+    ) -> Result<(u64, usize)> {
         let deep = || too_large(&format!("directories in one another: the limit is {TREE_DEPTH_MAX}"));
         if depth > TREE_DEPTH_MAX {
             return Err(deep());

@@ -5,8 +5,6 @@ mod fetch;
 mod folder;
 mod index;
 mod name;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,8 +18,8 @@ use tokio::sync::watch;
 
 use super::cas::Cas;
 use super::error::{ActionError, Result};
-pub use folder::input_time;
 use folder::Folder;
+pub use folder::input_time;
 use index::{Index, Want};
 
 /// A file in the cache.
@@ -241,15 +239,27 @@ impl FileCache {
     fn commit(self: &Arc<Self>, files: Vec<folder::Written>) -> Result<Pins> {
         let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pins = Pins { held: Some((Arc::clone(self), Vec::with_capacity(files.len()))), ..Pins::default() };
+        let mut failed = None;
         for written in files {
-            let key = written.key;
-            let file = self.folder.take(written).map_err(ActionError::local("the cache of input files"))?;
-            self.index().insert(key, file, 1);
-            pins.take(key, true);
+            // What cannot be taken, and all behind it, leaves no trace.
+            if failed.is_some() {
+                self.folder.discard(&written);
+                continue;
+            }
+            match self.folder.take(&written) {
+                Ok(file) => {
+                    self.index().insert(written.key, file, 1);
+                    pins.take(written.key, true);
+                }
+                Err(error) => {
+                    self.folder.discard(&written);
+                    failed = Some(ActionError::Local(format!("the cache of input files: {error}")));
+                }
+            }
         }
         drop(disk);
         self.make_room();
-        Ok(pins)
+        failed.map_or(Ok(pins), Err)
     }
 
     /// Removes what has not been used for longest. Files of running actions stay, even if that is too much.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectrpc::client::ServerStream;
-use millrace_proto::bytestream::ReadRequest;
 use millrace_proto::bytestream::__buffa::view::ReadResponseView;
+use millrace_proto::bytestream::ReadRequest;
 use millrace_proto::digest::Digest;
 use millrace_proto::instance_name::InstanceName;
 use millrace_proto::resource_name::{Compressor, ReadName};

@@ -37,7 +37,12 @@ impl Source for Bytes {
 
 impl Cas {
     /// Stores a blob. The server hashes what it gets: bytes of another digest are [`CasError::Refused`].
-    pub async fn write(&self, instance: &InstanceName, digest: Digest, source: Arc<dyn Source>) -> Result<(), CasError> {
+    pub async fn write(
+        &self,
+        instance: &InstanceName,
+        digest: Digest,
+        source: Arc<dyn Source>,
+    ) -> Result<(), CasError> {
         let _lane = self.lanes.acquire().await;
         let (uuid, compressor) = (uuid::Uuid::new_v4().to_string(), Compressor::Identity);
         let name = WriteName::Blob { instance: instance.clone(), uuid, digest, compressor }.to_string();

@@ -16,12 +16,13 @@ use crate::action::error::{ActionError, Result};
 
 /// Files beyond this are fetched alone, as streams.
 const SMALL_MAX_BYTES: u64 = 1024 * 1024;
+// A small file fits in a batch.
+const _: () = assert!(SMALL_MAX_BYTES <= BATCH_MAX_BYTES);
 /// How often a stream may come to other bytes than those of the digest.
 const CORRUPT_TRIES: u32 = 3;
 
 /// Which files are fetched together.
 pub fn groups(keys: &[Key]) -> Vec<Vec<Key>> {
-    debug_assert!(SMALL_MAX_BYTES <= BATCH_MAX_BYTES, "a small file fits in a batch");
     let mut by_digest: HashMap<Digest, Vec<Key>> = HashMap::with_capacity(keys.len());
     for key in keys {
         by_digest.entry(key.digest).or_default().push(*key);
@@ -155,7 +156,8 @@ impl Landing {
 
     fn end(mut self, group: &[Key]) -> std::result::Result<Vec<Written>, CasError> {
         let files = std::mem::take(&mut self.files);
-        all(&self.cache, files.into_iter().zip(group).map(|(file, key)| self.cache.folder.end(file, *key))).map_err(disk)
+        all(&self.cache, files.into_iter().zip(group).map(|(file, key)| self.cache.folder.end(file, *key)))
+            .map_err(disk)
     }
 }
 
@@ -167,6 +169,8 @@ impl Drop for Landing {
     }
 }
 
+/// Takes it whole: it stands behind `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 fn disk(error: std::io::Error) -> CasError {
     CasError::Source(format!("the cache of input files: {error}"))
 }

@@ -124,7 +124,10 @@ impl Folder {
     /// Removes a file that will not count.
     pub fn discard(&self, written: &Written) {
         if let Err(error) = self.incoming.remove_file(&written.incoming) {
-            tracing::warn!("{}: cannot be removed: {error}", self.path.join(INCOMING).join(&written.incoming).display());
+            tracing::warn!(
+                "{}: cannot be removed: {error}",
+                self.path.join(INCOMING).join(&written.incoming).display()
+            );
         }
     }
 
@@ -139,7 +142,7 @@ impl Folder {
     }
 
     /// Puts a file where it counts.
-    pub fn take(&self, written: Written) -> io::Result<CachedFile> {
+    pub fn take(&self, written: &Written) -> io::Result<CachedFile> {
         let name = name::of(&written.key);
         self.incoming.rename(&written.incoming, &self.files, &name)?;
         let metadata = self.files.symlink_metadata(&name)?;

@@ -137,10 +137,4 @@ impl Index {
         }
         leaving
     }
-
-    /// How many bytes there are, held or not.
-    #[cfg(test)]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
 }

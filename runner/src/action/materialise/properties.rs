@@ -33,7 +33,7 @@ fn set_mtime(path: &Path, properties: &Properties) -> io::Result<()> {
             // Nanoseconds count forwards, also before 1970.
             let before = before.duration();
             let seconds = before.as_secs() + u64::from(before.subsec_nanos() > 0);
-            let nanos = (Duration::from_secs(seconds) - before).subsec_nanos();
+            let nanos = Duration::from_secs(seconds).saturating_sub(before).subsec_nanos();
             Timespec { tv_sec: -(seconds as i64), tv_nsec: nanos.into() }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use buffa_types::google::protobuf::{Timestamp, UInt32Value};
+use buffa_types::google::protobuf::Timestamp;
 use cap_std::fs::Metadata;
 use millrace_proto::reapi::{Command, NodeProperties};
 
@@ -36,10 +36,11 @@ impl Wanted {
         {
             properties.mtime = timestamp(time.into_std()).into();
         }
-        if self.unix_mode
-            && let Some(value) = mode(metadata)
-        {
-            properties.unix_mode = UInt32Value { value, ..Default::default() }.into();
+        // Windows has no modes.
+        #[cfg(unix)]
+        if self.unix_mode {
+            let value = cap_std::fs::MetadataExt::mode(metadata) & 0o7777;
+            properties.unix_mode = buffa_types::google::protobuf::UInt32Value { value, ..Default::default() }.into();
         }
         Some(properties)
     }
@@ -51,20 +52,10 @@ fn timestamp(time: SystemTime) -> Timestamp {
         Err(before) => {
             let before = before.duration();
             let seconds = before.as_secs() + u64::from(before.subsec_nanos() > 0);
-            (-(seconds as i64), (Duration::from_secs(seconds) - before).subsec_nanos())
+            (-(seconds as i64), Duration::from_secs(seconds).saturating_sub(before).subsec_nanos())
         }
     };
     Timestamp { seconds, nanos: nanos as i32, ..Default::default() }
-}
-
-#[cfg(unix)]
-fn mode(metadata: &Metadata) -> Option<u32> {
-    Some(cap_std::fs::MetadataExt::mode(metadata) & 0o7777)
-}
-
-#[cfg(windows)]
-fn mode(_metadata: &Metadata) -> Option<u32> {
-    None
 }
 
 /// Whether a file can be run.

@@ -61,10 +61,14 @@ impl Scan {
     pub fn new(root: &Path, command: &Command, function: DigestFunction, cancel: CancellationToken) -> Result<Self> {
         let opened = Dir::open_ambient_dir(root, ambient_authority()).map_err(ActionError::local(root.display()))?;
         let format = command.output_directory_format.to_i32();
-        let format = [OutputDirectoryFormat::TREE_ONLY, OutputDirectoryFormat::DIRECTORY_ONLY, OutputDirectoryFormat::TREE_AND_DIRECTORY]
-            .into_iter()
-            .find(|known| *known as i32 == format)
-            .ok_or_else(|| ActionError::invalid("command.output_directory_format", format!("{format} is not known")))?;
+        let format = [
+            OutputDirectoryFormat::TREE_ONLY,
+            OutputDirectoryFormat::DIRECTORY_ONLY,
+            OutputDirectoryFormat::TREE_AND_DIRECTORY,
+        ]
+        .into_iter()
+        .find(|known| *known as i32 == format)
+        .ok_or_else(|| ActionError::invalid("command.output_directory_format", format!("{format} is not known")))?;
         Ok(Self {
             root: Arc::new(opened),
             outputs: output_paths::outputs(command)?,
