@@ -118,6 +118,8 @@ enum What {
     LogIngest,
     /// From a row's sending to its sight in a tail
     LogLatency,
+    /// From a line's writing to its sight by 50 and by 1 000 tails of a log stream
+    Logstream,
     /// What waiting runners cost
     IdleRunners,
     /// A remote cache: blobs and action results, of any server of the Remote Execution API
@@ -187,6 +189,7 @@ async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Resu
         What::Dispatch => measure::dispatch::dispatch(target, arguments.runs).await?,
         What::LogIngest => measure::log_ingest::log_ingest(target, arguments.seconds).await?,
         What::LogLatency => measure::log_latency::log_latency(target).await?,
+        What::Logstream => measure::logstream::logstream(target).await?,
         What::IdleRunners => {
             measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await?
         }

@@ -31,6 +31,11 @@ impl Report {
         self.figures.push(Figure { name: name.into(), value, unit, goal: None });
     }
 
+    /// One more figure, which is not to exceed its goal.
+    pub fn figure_with_goal(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: f64) {
+        self.figures.push(Figure { name: name.into(), value, unit, goal: Some(goal) });
+    }
+
     /// Percentiles of durations; the goal is for the 95th.
     pub fn latency(&mut self, name: &str, samples: &Samples, goal_p95_ms: Option<f64>) {
         for percent in [50.0_f64, 95.0, 99.0] {

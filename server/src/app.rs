@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use connectrpc_health::StaticChecker;
 use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
+use millrace_engine::logs::streams::LogStreams;
 use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::Runners;
 use millrace_engine::scheduler::{Run, Scheduler, TICK_MS};
@@ -16,7 +17,7 @@ use millrace_store::sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Caller, Gate, Tokens};
+use crate::auth::{Caller, Gate, Tokens, stream_key};
 use crate::cache::Cache;
 use crate::config::{CacheConfig, Config};
 use crate::metrics::Metrics;
@@ -36,6 +37,8 @@ pub struct App {
     pub runners: Arc<Runners>,
     /// The log room.
     pub logs: Arc<LogRoom>,
+    /// Streams of bytes in the log room.
+    pub streams: LogStreams,
     /// The remote cache.
     pub cache: Cache,
     /// Its settings.
@@ -66,6 +69,7 @@ impl App {
             .await?
             .context("cannot open the logs")?;
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
+        let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
         let runners = Arc::new(Runners::new(Arc::new(store.clone()), Arc::clone(&clock)));
         let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
         let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open: *open });
@@ -79,6 +83,7 @@ impl App {
             scheduler,
             runners,
             logs,
+            streams,
             cache,
             cache_config: config.cache.clone(),
             gate,

@@ -6,6 +6,7 @@ pub mod idle_runners;
 pub mod limits;
 pub mod log_ingest;
 pub mod log_latency;
+pub mod logstream;
 pub mod own_runner;
 pub mod reapi;
 pub mod scheduler;

@@ -6,6 +6,7 @@ mod jwt;
 mod keys;
 mod layer;
 pub mod session;
+pub mod stream_key;
 
 use connectrpc::{ConnectError, RequestContext};
 use millrace_engine::runners::Runner;

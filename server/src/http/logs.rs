@@ -90,10 +90,10 @@ fn is_set(value: Option<&String>) -> bool {
 /// What is there now, or the range of it that was asked for.
 async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
     let head = follow.stat().await?.head;
-    let length = head.bytes;
+    let length = head.stream_bytes();
     let (status, from, to) = match (tail, Range::of(headers, length)) {
         (Some(lines), _) if length > 0 => {
-            let first = app.logs.last_lines(&follow.id, lines, 0).await?.place.offset;
+            let first = app.logs.last_lines(&follow.id, lines, 0).await?.place.stream_offset();
             (StatusCode::OK, first, length)
         }
         (_, Range::Whole) | (Some(_), _) => (StatusCode::OK, 0, length),
@@ -151,7 +151,7 @@ fn live(
                 () = app.stopping() => return None,
             };
             match next {
-                Ok(Followed::Event(TailEvent::Data(lines))) => return Some((Ok(lines.data), (app, follow, tail))),
+                Ok(Followed::Event(TailEvent::Data(lines))) => return Some((Ok(lines.stream_bytes()), (app, follow, tail))),
                 Ok(Followed::Quiet) => {}
                 Ok(Followed::Event(TailEvent::End(_))) => return None,
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! `google.bytestream.ByteStream`: blobs of any size, as they are or as zstd.
+//! `google.bytestream.ByteStream`: blobs of any size, as they are or as zstd, and logs.
 
 #![allow(refining_impl_trait)]
 
@@ -9,9 +9,9 @@ use connectrpc::{ConnectError, InboundStream, RequestContext, Response, ServiceR
 use futures::{Stream, StreamExt};
 use millrace_engine::blobs::{BlobStream, Encoding, UploadName};
 use millrace_proto::bytestream as wire;
-use millrace_proto::instance_name::InstanceName;
 use millrace_proto::resource_name::{Compressor, ReadName, ResourceNameError, WriteName};
 
+use super::byte_stream_log::{self, WritableLog};
 use super::byte_stream_write as write;
 use super::cas_names::{accepted, caller, check};
 use super::segments::Segmented;
@@ -41,22 +41,27 @@ impl wire::ByteStream for ByteStreamDoor {
         request: ServiceRequest<'_, wire::ReadRequest>,
     ) -> ServiceResult<ServiceStream<Segmented<wire::ReadResponse>>> {
         // Before the name is looked at: who may not read learns nothing about names.
-        caller(&ctx).may(Role::CacheRead)?;
+        let reads_cache = caller(&ctx).may(Role::CacheRead);
+        let reads_logs = caller(&ctx).may(Role::Read);
+        if let (Err(denial), Err(_)) = (&reads_cache, &reads_logs) {
+            return Err(denial.clone().into());
+        }
         let (instance, digest, compressor) = match ReadName::parse(request.resource_name).map_err(bad_name)? {
             ReadName::Blob { instance, digest, compressor } => (instance, digest, compressor),
-            ReadName::Log { parent, id } => return Err(no_log(&self.app, &ctx, Role::CacheRead, &parent, &id)),
+            ReadName::Log { parent, id } => {
+                self.app.cache.instances.check(caller(&ctx), &parent).map_err(status)?;
+                let offset = from(request.read_offset)?;
+                return byte_stream_log::read(&self.app, &parent, &id, offset, limit(request.read_limit)?).await;
+            }
         };
+        reads_cache?;
         check(&self.app, &ctx, Role::CacheRead, &instance)?;
         let digest = accepted(&self.app, digest)?;
         let want = encoding(compressor)?;
-        let offset = u64::try_from(request.read_offset)
-            .map_err(|_| ConnectError::out_of_range(format!("read_offset: {} is negative", request.read_offset)))?;
+        let offset = from(request.read_offset)?;
         let limit = match (request.read_limit, want) {
             (0, _) => None,
-            (limit, Encoding::Identity) => Some(
-                u64::try_from(limit)
-                    .map_err(|_| ConnectError::invalid_argument(format!("read_limit: {limit} is negative")))?,
-            ),
+            (asked, Encoding::Identity) => limit(asked)?,
             (limit, Encoding::Zstd) => {
                 let message = format!("read_limit: is {limit}; a compressed blob is read without a limit, 0");
                 return Err(ConnectError::invalid_argument(message));
@@ -82,33 +87,50 @@ impl wire::ByteStream for ByteStreamDoor {
         request: ServiceRequest<'_, wire::QueryWriteStatusRequest>,
     ) -> ServiceResult<wire::QueryWriteStatusResponse> {
         caller(&ctx).may(Role::CacheWrite)?;
-        let name = upload_name(&self.app, &ctx, request.resource_name)?;
-        let found = self.app.cache.blobs.upload_status(&name).await.map_err(status)?;
-        Response::ok(wire::QueryWriteStatusResponse {
-            committed_size: found.committed_size as i64,
-            complete: found.complete,
-            ..Default::default()
-        })
+        let (committed, complete) = match write_name(&self.app, &ctx, request.resource_name)? {
+            Written::Blob(name) => {
+                let found = self.app.cache.blobs.upload_status(&name).await.map_err(status)?;
+                (found.committed_size, found.complete)
+            }
+            Written::Log(log) => {
+                let found = byte_stream_log::query(&self.app, &ctx, &log).await?;
+                (found.committed, found.complete)
+            }
+        };
+        Response::ok(wire::QueryWriteStatusResponse { committed_size: committed as i64, complete, ..Default::default() })
     }
 }
 
-/// The upload that a name means, where the caller may write.
-pub(super) fn upload_name(app: &App, ctx: &RequestContext, name: &str) -> Result<UploadName, ConnectError> {
+/// What a write name is of.
+pub(super) enum Written {
+    /// An upload, in an instance where the caller may write.
+    Blob(UploadName),
+    /// A log; whether the caller may write is not looked at yet.
+    Log(WritableLog),
+}
+
+/// What a name means to Write and `QueryWriteStatus`.
+pub(super) fn write_name(app: &App, ctx: &RequestContext, name: &str) -> Result<Written, ConnectError> {
     match WriteName::parse(name).map_err(bad_name)? {
         WriteName::Blob { instance, uuid, digest, compressor } => {
             check(app, ctx, Role::CacheWrite, &instance)?;
             let digest = accepted(app, digest)?;
-            Ok(UploadName { instance, uuid, digest, encoding: encoding(compressor)? })
+            Ok(Written::Blob(UploadName { instance, uuid, digest, encoding: encoding(compressor)? }))
         }
-        WriteName::Log { parent, id, .. } => Err(no_log(app, ctx, Role::CacheWrite, &parent, &id)),
+        WriteName::Log { parent, id, token } => Ok(Written::Log(WritableLog { parent, id, token })),
     }
 }
 
-/// There are no log streams yet.
-fn no_log(app: &App, ctx: &RequestContext, role: Role, parent: &InstanceName, id: &str) -> ConnectError {
-    match check(app, ctx, role, parent) {
-        Err(error) => error,
-        Ok(()) => ConnectError::not_found(format!("log stream {id} not found")),
+fn from(read_offset: i64) -> Result<u64, ConnectError> {
+    u64::try_from(read_offset)
+        .map_err(|_| ConnectError::out_of_range(format!("read_offset: {read_offset} is negative")))
+}
+
+fn limit(read_limit: i64) -> Result<Option<u64>, ConnectError> {
+    match u64::try_from(read_limit) {
+        Ok(0) => Ok(None),
+        Ok(limit) => Ok(Some(limit)),
+        Err(_) => Err(ConnectError::invalid_argument(format!("read_limit: {read_limit} is negative"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One `ByteStream.Write`: the messages of an upload in their order. A client that breaks off finds what it sent when it
+//! One `ByteStream.Write` of a blob: the messages of an upload in their order. A client that breaks off finds what it sent when it
 //! comes back with the same name; one that breaks the rules finds nothing.
 
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use millrace_engine::blobs::{Encoding, Upload, UploadName, UploadStart, UploadSt
 use millrace_proto::bytestream::__buffa::view::WriteRequestView;
 use millrace_proto::bytestream::WriteRequest;
 
-use super::byte_stream::upload_name;
+use super::byte_stream::{Written, write_name};
+use super::byte_stream_log;
 use super::cas::piece;
 use super::status::status;
 use crate::app::App;
@@ -36,7 +37,10 @@ pub async fn write(
     if said.is_empty() {
         return Err(ConnectError::invalid_argument("resource_name: is missing in the first message"));
     }
-    let name = upload_name(app, ctx, said)?;
+    let name = match write_name(app, ctx, said)? {
+        Written::Blob(name) => name,
+        Written::Log(log) => return byte_stream_log::write(app, ctx, &log, first, requests).await,
+    };
     let offset = offset(first.view())?;
     match app.cache.blobs.upload(name.clone(), offset).await.map_err(status)? {
         UploadStart::Exists => Ok(exists(&name)),
@@ -99,12 +103,17 @@ async fn messages(
 /// No answer suits all. The count suits Bazel in every version that compresses (-1 only since 5.1), and is what the API's
 /// text says.
 async fn finished(upload: Upload, mut requests: InboundStream<WriteRequest>) -> Result<i64, ConnectError> {
-    let end = tokio::time::timeout(Duration::from_millis(END_WAIT_MS), requests.next()).await;
-    match end {
-        Ok(Some(Ok(_))) => Err(refuse(upload, "finish_write: a message follows the one with it")),
-        // The client went away after its last message: what it sent is whole all the same.
-        Ok(Some(Err(_)) | None) | Err(_) => Ok(upload.finish().await.map_err(status)? as i64),
+    if at_end(&mut requests).await {
+        Ok(upload.finish().await.map_err(status)? as i64)
+    } else {
+        Err(refuse(upload, "finish_write: a message follows the one with it"))
     }
+}
+
+/// Whether nothing follows `finish_write`. A client that went away after its last message sends nothing more either.
+pub(super) async fn at_end(requests: &mut InboundStream<WriteRequest>) -> bool {
+    let end = tokio::time::timeout(Duration::from_millis(END_WAIT_MS), requests.next()).await;
+    !matches!(end, Ok(Some(Ok(_))))
 }
 
 /// Ends an upload whose client broke the rules: nothing of it is kept.
@@ -113,7 +122,7 @@ fn refuse(upload: Upload, message: &str) -> ConnectError {
     ConnectError::invalid_argument(message)
 }
 
-fn offset(request: &WriteRequestView<'_>) -> Result<u64, ConnectError> {
+pub(super) fn offset(request: &WriteRequestView<'_>) -> Result<u64, ConnectError> {
     u64::try_from(request.write_offset)
         .map_err(|_| ConnectError::invalid_argument(format!("write_offset: {} is negative", request.write_offset)))
 }

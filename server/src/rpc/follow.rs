@@ -1,11 +1,13 @@
 //! A reader's way to a log: whether they may see it, and how long a tail waits for it. Shared by `LogService.Follow` and
 //! the plain-text route, so that both say the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millrace_engine::error::{Error, Result};
+use millrace_engine::logs::streams::{FillGuard, StreamId, StreamState};
 use millrace_engine::logs::{LogError, LogId, LogStat, LogTail, Missing, Start, TailEvent};
+use millrace_proto::instance_name::InstanceName;
 use tokio::time::timeout;
 
 use crate::app::App;
@@ -21,6 +23,10 @@ pub struct Follow {
     app: Arc<App>,
     /// The log.
     pub id: LogId,
+    /// The stream it is of.
+    stream: Option<StreamId>,
+    /// Sees to it that the log of a stream gets its end while it is followed. Held to put it there.
+    fill: Mutex<Option<FillGuard>>,
 }
 
 /// What a followed log brings.
@@ -35,14 +41,21 @@ impl Follow {
     /// The log, if this caller may see its run. What they may not see is not found.
     pub async fn of(app: &Arc<App>, caller: &Caller, log_id: &str) -> Result<Self> {
         let id = LogId::parse(log_id)?;
-        if caller.project().is_some() {
+        let stream = StreamId::of_log(&id);
+        if let (Some(stream), Some(project)) = (&stream, caller.project()) {
+            // The log of a stream says whose it is by a hash: the instance is the project.
+            let own = InstanceName::parse(project).is_ok_and(|project| stream.is_of(&project));
+            if !own {
+                return Err(Error::NotFound(format!("log {id}")));
+            }
+        } else if caller.project().is_some() {
             let run = log_id.split('.').next().unwrap_or_default();
             app.visible_run(caller, run).await.map_err(|error| match error {
                 Error::NotFound(_) => Error::NotFound(format!("log {id}")),
                 other => other,
             })?;
         }
-        Ok(Self { app: Arc::clone(app), id })
+        Ok(Self { app: Arc::clone(app), id, stream, fill: Mutex::default() })
     }
 
     /// Its size and marks; empty while its step has not printed anything.
@@ -55,6 +68,11 @@ impl Follow {
 
     /// A tail; it waits for a log that may still come.
     pub async fn tail(&self, start: Start) -> Result<LogTail> {
+        if let Some(stream) = &self.stream {
+            let fill = self.app.streams.attend(stream).await?;
+            *self.fill.lock().unwrap_or_else(PoisonError::into_inner) = Some(fill);
+            return Ok(self.app.logs.tail(&self.id, start, Missing::Wait).await?);
+        }
         let missing = if self.may_come().await? { Missing::Wait } else { Missing::Refuse };
         Ok(self.app.logs.tail(&self.id, start, missing).await?)
     }
@@ -80,11 +98,17 @@ impl Follow {
     }
 
     async fn may_come(&self) -> Result<bool> {
+        if let Some(stream) = &self.stream {
+            return Ok(self.app.streams.state(stream).await != StreamState::Unknown);
+        }
         Ok(self.job().await?.is_some_and(|job| !job.state.is_final()))
     }
 
     /// The job the log is of: its id says which (see `scheduler::log_id`).
     async fn job(&self) -> Result<Option<millrace_engine::scheduler::Job>> {
+        if self.stream.is_some() {
+            return Ok(None);
+        }
         let mut parts = self.id.as_str().split('.');
         let (Some(run), Some(stage), Some(row)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
         let (Ok(stage), Ok(row)) = (stage.parse(), row.parse()) else { return Ok(None) };

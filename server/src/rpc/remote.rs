@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use connectrpc::{Limits, Router};
-use millrace_proto::{asset, bytestream, reapi};
+use millrace_proto::{asset, bytestream, logstream, reapi};
 
-use super::{ActionCacheDoor, ByteStreamDoor, CapabilitiesDoor, CasDoor, FetchDoor, PushDoor};
+use super::{ActionCacheDoor, ByteStreamDoor, CapabilitiesDoor, CasDoor, FetchDoor, LogStreamDoor, PushDoor};
 use crate::app::App;
 
 /// The largest message of an upload, in bytes: clients send up to 4 MiB, few more, and a name and numbers around it.
@@ -16,10 +16,11 @@ const BATCH_MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
 const DIGESTS_MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Their names.
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 7] = [
     asset::FETCH_SERVICE_NAME,
     asset::PUSH_SERVICE_NAME,
     bytestream::BYTE_STREAM_SERVICE_NAME,
+    logstream::LOG_STREAM_SERVICE_SERVICE_NAME,
     reapi::ACTION_CACHE_SERVICE_NAME,
     reapi::CAPABILITIES_SERVICE_NAME,
     reapi::CONTENT_ADDRESSABLE_STORAGE_SERVICE_NAME,
@@ -32,6 +33,7 @@ pub fn add(app: &Arc<App>, router: Router) -> Router {
         .add_service::<ByteStreamDoor, _>(Arc::new(ByteStreamDoor::new(Arc::clone(app))))
         .add_service::<CapabilitiesDoor, _>(Arc::new(CapabilitiesDoor::new(Arc::clone(app))))
         .add_service::<CasDoor, _>(Arc::new(CasDoor::new(Arc::clone(app))))
+        .add_service::<LogStreamDoor, _>(Arc::new(LogStreamDoor::new(Arc::clone(app))))
         .add_service::<FetchDoor, _>(Arc::new(FetchDoor::new(Arc::clone(app))))
         .add_service::<PushDoor, _>(Arc::new(PushDoor::new(Arc::clone(app))));
     let cas = reapi::CONTENT_ADDRESSABLE_STORAGE_SERVICE_NAME;

@@ -17,6 +17,7 @@ mod faults;
 mod http;
 mod http_cache;
 mod log_reading;
+mod log_streams;
 #[cfg(target_os = "linux")]
 mod peers;
 mod projects;

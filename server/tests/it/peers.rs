@@ -5,6 +5,7 @@ mod bazel;
 mod bazel_execution;
 mod bgd;
 mod bgd_execution;
+mod bgd_log_stream;
 mod c_project;
 mod compiler_cache;
 mod connect_es;

@@ -2,6 +2,7 @@
 
 mod actions;
 mod batches;
+mod log_streams;
 
 use bazel_remote_apis::google::bytestream::WriteRequest;
 use tonic::Code;

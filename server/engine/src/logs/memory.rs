@@ -27,6 +27,8 @@ struct MemoryLog {
     words: Vec<u64>,
     /// Where each line begins.
     starts: Vec<usize>,
+    /// How many lines before each are joined.
+    joined: Vec<u64>,
 }
 
 #[async_trait]
@@ -48,6 +50,11 @@ impl LogStore for MemoryLogs {
         for line in append.text.split_inclusive(|byte| *byte == b'\n') {
             log.starts.push(log.text.len());
             log.text.extend_from_slice(line);
+        }
+        let mut joined = log.head.joined_lines;
+        for word in line_words(&append.words) {
+            log.joined.push(joined);
+            joined += u64::from(is_joined(word));
         }
         log.words.extend(line_words(&append.words));
         log.head = head.after(&append);
@@ -77,10 +84,13 @@ impl LogStore for MemoryLogs {
 
     async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
         self.with(id, |log| {
-            let words = log.words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>().into();
-            let all = LogLines { place: LogPlace::default(), data: log.text.clone().into(), words }.stream_bytes();
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
-            Ok(all.slice(from..from.saturating_add(max_bytes).min(all.len())))
+            let first = log.find(ReadFrom::Byte(offset))?;
+            let words: Vec<u8> = log.words[first..].iter().flat_map(|word| word.to_le_bytes()).collect();
+            let data = Bytes::copy_from_slice(&log.text[log.start_of(first)..]);
+            let lines = LogLines { place: log.place(first), data, words: words.into() };
+            let bytes = lines.stream_bytes();
+            let from = bytes.len().min((offset - lines.place.stream_offset().min(offset)) as usize);
+            Ok(bytes.slice(from..from.saturating_add(max_bytes).min(bytes.len())))
         })
     }
 
@@ -120,8 +130,12 @@ impl MemoryLog {
             ReadFrom::Line(line) | ReadFrom::Place(LogPlace { line, .. }) => Ok(to_line(line)),
             ReadFrom::Byte(byte) if byte >= self.head.stream_bytes() => Ok(self.starts.len()),
             ReadFrom::Byte(byte) => {
-                let begins_after = |line: &usize| self.place(*line).stream_offset() > byte;
-                Ok((0..self.starts.len()).find(begins_after).unwrap_or(self.starts.len()) - 1)
+                let (mut low, mut high) = (0, self.starts.len());
+                while high - low > 1 {
+                    let middle = low.midpoint(high);
+                    if self.place(middle).stream_offset() <= byte { low = middle } else { high = middle }
+                }
+                Ok(low)
             }
             ReadFrom::Offset(offset) if offset == self.text.len() as u64 => Ok(self.starts.len()),
             ReadFrom::Offset(offset) => self
@@ -136,8 +150,8 @@ impl MemoryLog {
     }
 
     fn place(&self, line: usize) -> LogPlace {
-        let joined = self.words[..line].iter().filter(|word| is_joined(**word)).count();
-        LogPlace { line: line as u64, offset: self.start_of(line) as u64, joined: joined as u64 }
+        let joined = self.joined.get(line).copied().unwrap_or(self.head.joined_lines);
+        LogPlace { line: line as u64, offset: self.start_of(line) as u64, joined }
     }
 
     fn start_of(&self, line: usize) -> usize {

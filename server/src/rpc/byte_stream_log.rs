@@ -1,0 +1,102 @@
+//! `ByteStream` for logs: a tail that reads bytes as they come, and a writer whose call may last as long as what it tells
+//! of. What a stream is, the engine knows.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, InboundStream, RequestContext, ServiceResult, ServiceStream, StreamMessage};
+use futures::{StreamExt, stream};
+use millrace_engine::logs::streams::{ByteTail, StreamStatus};
+use millrace_proto::bytestream as wire;
+use millrace_proto::instance_name::InstanceName;
+use millrace_proto::resource_name::WriteToken;
+
+use super::byte_stream_write::{at_end, offset};
+use super::cas_names::check;
+use super::segments::Segmented;
+use super::status::status;
+use super::until_stopping;
+use crate::app::App;
+use crate::auth::Role;
+
+/// A stream, as its write name says it.
+pub struct WritableLog {
+    /// Where it belongs.
+    pub parent: InstanceName,
+    /// Which one.
+    pub id: String,
+    /// The secret.
+    pub token: WriteToken,
+}
+
+/// Bytes from an offset on, until the log ends or `limit` bytes were sent.
+pub async fn read(
+    app: &Arc<App>,
+    parent: &InstanceName,
+    id: &str,
+    offset: u64,
+    limit: Option<u64>,
+) -> ServiceResult<ServiceStream<Segmented<wire::ReadResponse>>> {
+    let tail = app.streams.tail(parent, id, offset, limit).await.map_err(status)?;
+    let answers = stream::unfold(Some(tail), |tail: Option<ByteTail>| async move {
+        let mut tail = tail?;
+        match tail.next().await {
+            Ok(Some(data)) => Some((Ok(Segmented(wire::ReadResponse { data, ..Default::default() })), Some(tail))),
+            Ok(None) => None,
+            Err(error) => Some((Err(status(error)), None)),
+        }
+    });
+    until_stopping(app, answers)
+}
+
+/// Takes one call's messages, whose first is `first`; answers how many bytes of the stream are durable.
+pub async fn write(
+    app: &Arc<App>,
+    ctx: &RequestContext,
+    log: &WritableLog,
+    first: StreamMessage<wire::WriteRequest>,
+    mut requests: InboundStream<wire::WriteRequest>,
+) -> Result<i64, ConnectError> {
+    check(app, ctx, Role::CacheWrite, &log.parent)?;
+    let mut writer = app.streams.writer(&log.parent, &log.id, log.token.reveal()).map_err(status)?;
+    let said = first.view().resource_name.to_owned();
+    let mut next = Some(first);
+    loop {
+        let message = match next.take() {
+            Some(message) => message,
+            None => tokio::select! {
+                message = requests.next(), if writer.wants_more() => match message {
+                    Some(message) => message?,
+                    // Without finish_write: more may come in another call.
+                    None => return Ok(writer.flush().await.map_err(status)?.committed as i64),
+                },
+                advanced = writer.advance() => {
+                    advanced.map_err(status)?;
+                    continue;
+                }
+                () = app.stopping() => {
+                    writer.flush().await.map_err(status)?;
+                    return Err(ConnectError::unavailable("the server is stopping"));
+                }
+            },
+        };
+        let request = message.view();
+        if !request.resource_name.is_empty() && request.resource_name != said {
+            return Err(ConnectError::invalid_argument("resource_name: changes within the stream"));
+        }
+        writer.take(offset(request)?, request.data, request.finish_write).await.map_err(status)?;
+        if request.finish_write {
+            let ended = writer.flush().await.map_err(status)?;
+            if !at_end(&mut requests).await {
+                let message = "finish_write: a message follows the one with it; the log ended there";
+                return Err(ConnectError::invalid_argument(message));
+            }
+            return Ok(ended.committed as i64);
+        }
+    }
+}
+
+/// How far a stream has come.
+pub async fn query(app: &App, ctx: &RequestContext, log: &WritableLog) -> Result<StreamStatus, ConnectError> {
+    check(app, ctx, Role::CacheWrite, &log.parent)?;
+    app.streams.status(&log.parent, &log.id, log.token.reveal()).await.map_err(status)
+}
