@@ -7,10 +7,12 @@ use anyhow::{Context, Result};
 use connectrpc_health::StaticChecker;
 use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
+use millrace_engine::execution::{Execution, ExecutionOptions, KnownRunner};
+use millrace_engine::invocations::{InvocationLimits, Invocations};
 use millrace_engine::logs::streams::LogStreams;
 use millrace_engine::logs::{LogLimits, LogRoom};
-use millrace_engine::runners::Runners;
-use millrace_engine::scheduler::{Run, Scheduler, TICK_MS};
+use millrace_engine::runners::{Runner, Runners};
+use millrace_engine::scheduler::{Dispatch, Run, Scheduler, TICK_MS};
 use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
 use millrace_store::logs::disk::{DiskLogs, DiskLogsOptions};
 use millrace_store::sqlite::SqliteStore;
@@ -19,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Caller, Gate, Tokens, stream_key};
 use crate::cache::Cache;
-use crate::config::{CacheConfig, Config};
+use crate::config::{CacheConfig, Config, ExecutionConfig};
 use crate::metrics::Metrics;
 
 /// The database file below the data folder.
@@ -32,13 +34,21 @@ const BLOBS_FOLDER: &str = "blobs";
 /// What a server process is made of.
 pub struct App {
     /// Runs, jobs, tasks.
-    pub scheduler: Scheduler,
+    pub scheduler: Arc<Scheduler>,
+    /// Remote execution.
+    pub execution: Arc<Execution>,
+    /// Its settings.
+    pub execution_config: ExecutionConfig,
+    /// Gives tasks of both kinds to runners.
+    pub dispatch: Dispatch,
     /// Who the runners are.
     pub runners: Arc<Runners>,
     /// The log room.
     pub logs: Arc<LogRoom>,
     /// Streams of bytes in the log room.
     pub streams: LogStreams,
+    /// Builds that are told of by events.
+    pub invocations: Arc<Invocations>,
     /// The remote cache.
     pub cache: Cache,
     /// Its settings.
@@ -70,20 +80,37 @@ impl App {
             .context("cannot open the logs")?;
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
+        let invocations = Arc::new(Invocations::new(
+            Arc::new(store.clone()),
+            Arc::clone(&logs),
+            Arc::clone(&clock),
+            InvocationLimits::default(),
+        ));
         let runners = Arc::new(Runners::new(Arc::new(store.clone()), Arc::clone(&clock)));
         let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
         let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open: *open });
         let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock), *lease_ms);
+        let scheduler = Arc::new(scheduler);
         let (folder, options) = (data.join(BLOBS_FOLDER), blob_options(&config.cache));
         let blobs = tokio::task::spawn_blocking(move || DiskBlobs::open(&folder, options))
             .await?
             .context("cannot open the blobs")?;
         let cache = Cache::on(Arc::new(blobs), Arc::new(store.clone()), &clock, &config.cache);
-        Ok(Arc::new(Self {
+        let options = ExecutionOptions { lease_ms: *lease_ms, ..config.execution.options.clone() };
+        let (blobs, actions) = (Arc::clone(&cache.blobs), Arc::clone(&cache.actions));
+        // What an earlier process had queued or given out goes on.
+        let execution = Execution::open(Arc::new(store.clone()), blobs, actions, Arc::clone(&clock), options)
+            .await
+            .context("cannot open the queue of remote execution")?;
+        let app = Self {
+            dispatch: Dispatch::new(Arc::clone(&scheduler), Arc::clone(&execution)),
             scheduler,
+            execution,
+            execution_config: config.execution.clone(),
             runners,
             logs,
             streams,
+            invocations,
             cache,
             cache_config: config.cache.clone(),
             gate,
@@ -92,7 +119,9 @@ impl App {
             store,
             health: OnceLock::new(),
             stop: CancellationToken::new(),
-        }))
+        };
+        app.runners_changed().await?;
+        Ok(Arc::new(app))
     }
 
     /// Starts what runs by itself: the look at deadlines, and the keeping of the cache's activity.
@@ -109,11 +138,35 @@ impl App {
                     () = app.stop.cancelled() => return,
                 }
                 app.cache.blobs.expire_uploads();
-                if let Err(error) = app.scheduler.tick().await {
+                if let Err(error) = app.tick().await {
                     tracing::warn!(%error, "deadlines could not be looked at; trying again");
                 }
             }
         })
+    }
+
+    async fn tick(&self) -> Result<(), Error> {
+        self.scheduler.tick().await?;
+        // Runners come and go by being heard of or not, too.
+        self.runners_changed().await?;
+        self.invocations.tick().await?;
+        self.execution.tick().await
+    }
+
+    /// Tells remote execution which runners there are. Called after each change of them.
+    pub async fn runners_changed(&self) -> Result<(), Error> {
+        let mut runners = self.runners.list().await?;
+        runners.retain(|runner| runner.runs_actions);
+        let known = |runner: Runner| KnownRunner {
+            online: self.runners.is_online(&runner),
+            uuid: runner.uuid,
+            name: runner.name,
+            properties: runner.properties,
+            draining: runner.draining,
+            slots: runner.slots,
+        };
+        self.execution.set_runners(runners.into_iter().map(known).collect());
+        Ok(())
     }
 
     /// A run that this caller may see; what they may not see is not found.
@@ -160,6 +213,7 @@ impl App {
         if let Err(error) = self.cache.activity.flush().await {
             tracing::warn!(%error, "the cache's last activity could not be stored");
         }
+        self.execution.close().await;
         self.store.close().await;
     }
 }

@@ -1,6 +1,7 @@
 //! Counters for `GET /metrics`, in Prometheus' text. Gauges of the queue and the runners are read when asked for.
 
 mod cache;
+mod execution;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -14,6 +15,9 @@ use prometheus_client::registry::Registry;
 
 use crate::app::App;
 use cache::CacheMetrics;
+use execution::ExecutionMetrics;
+
+pub use execution::ActionTimes;
 
 /// A route and how it answered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -45,6 +49,8 @@ pub struct Metrics {
     queue: Family<Labels, Gauge>,
     runners: Family<RunnerState, Gauge>,
     cache: CacheMetrics,
+    /// Remote execution.
+    pub execution: ExecutionMetrics,
 }
 
 impl Default for Metrics {
@@ -68,6 +74,7 @@ impl Metrics {
             queue: Family::default(),
             runners: Family::default(),
             cache: CacheMetrics::default(),
+            execution: ExecutionMetrics::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "HTTP requests by route and status", metrics.requests.clone());
@@ -79,6 +86,7 @@ impl Metrics {
         registry.register("queue_depth", "Queued tasks by label set", metrics.queue.clone());
         registry.register("runners", "Runners by state", metrics.runners.clone());
         metrics.cache.register(registry);
+        metrics.execution.register(registry);
         metrics
     }
 
@@ -118,6 +126,7 @@ impl Metrics {
         self.runners.get_or_create(&RunnerState { state: "online" }).set(online as i64);
         self.runners.get_or_create(&RunnerState { state: "offline" }).set((runners.len() - online) as i64);
         self.cache.read(app);
+        self.execution.read(app);
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(millrace_engine::error::Error::internal)?;
         Ok(text)

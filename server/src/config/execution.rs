@@ -1,10 +1,14 @@
 //! The settings of remote execution.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use millrace_engine::execution::{ConfiguredPlatform, ExecutionOptions, UnknownProperties};
 use millrace_proto::platform_properties::{Properties, Property};
 use serde::Deserialize;
 
+/// How long a stream of operations says nothing at most, in milliseconds: clients give up after a minute without a word.
+const KEEP_ALIVE_MS: u64 = 25_000;
 /// The longest of any of these times, in seconds: a week.
 const TIME_MAX_SECONDS: u32 = 604_800;
 /// The most that `--execution-lost-max` may be.
@@ -71,6 +75,8 @@ pub struct ExecutionConfig {
     pub enabled: bool,
     /// How. The lease is that of jobs, whatever stands here.
     pub options: ExecutionOptions,
+    /// How long a stream of operations says nothing at most.
+    pub keep_alive: Duration,
 }
 
 impl RawExecutionConfig {
@@ -117,7 +123,7 @@ impl RawExecutionConfig {
             platforms: platforms(&self.platforms.unwrap_or_default())?,
             ..default
         };
-        Ok(ExecutionConfig { enabled: !self.off, options })
+        Ok(ExecutionConfig { enabled: !self.off, options, keep_alive: Duration::from_millis(KEEP_ALIVE_MS) })
     }
 }
 

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use millrace_engine::error::Error;
 use millrace_engine::runners::{Declaration, Registration, Runner};
-use millrace_engine::scheduler::{Fetched, State, Stop};
+use millrace_engine::scheduler::{State, Stop};
 use millrace_proto::platform_properties::Properties;
 use millrace_proto::runner_v1 as wire;
 
+use super::agent_actions;
+use super::agent_fetch::fetch;
 use super::agent_jobs::report;
 use super::agent_logs::append;
 use super::status::status;
 use crate::app::App;
 use crate::auth::{Caller, Role};
-
-/// The longest request id, in bytes.
-const REQUEST_ID_MAX_BYTES: usize = 200;
+use crate::metrics::ActionTimes;
 
 /// The service.
 pub struct AgentService {
@@ -65,31 +65,89 @@ impl AgentService {
         }
     }
 
-    /// Who holds the job of an update that names nobody: the protocol's own UpdateTask has no token, and on an open
+    /// Who holds the task of an update that names nobody: the protocol's own UpdateTask has no token, and on an open
     /// server agents may leave the header out as well. What they ask for (`do_next`) is asked for the holder.
     async fn holder(&self, request: &wire::UpdateTaskRequest) -> Result<Option<Runner>, Error> {
-        let job = self.app.scheduler.job_at(&request.tx_uuid, request.stage_idx, request.step_row_idx).await?;
-        let Some(lease) = job.and_then(|job| job.lease) else { return Ok(None) };
-        Ok(self.app.runners.list().await?.into_iter().find(|runner| runner.uuid == lease.runner_uuid))
+        let uuid = if request.action.is_set() {
+            self.app.execution.execution(&request.tx_uuid).await?.runner_uuid
+        } else {
+            let job = self.app.scheduler.job_at(&request.tx_uuid, request.stage_idx, request.step_row_idx).await?;
+            let Some(lease) = job.and_then(|job| job.lease) else { return Ok(None) };
+            lease.runner_uuid
+        };
+        Ok(self.app.runners.list().await?.into_iter().find(|runner| runner.uuid == uuid))
     }
 
-    async fn fetch(&self, runner: &Runner, request: &wire::FetchTaskRequest) -> Result<wire::FetchTaskResponse, Error> {
-        if request.request_id.len() > REQUEST_ID_MAX_BYTES {
-            return Err(Error::invalid("request_id", format!("is longer than {REQUEST_ID_MAX_BYTES} bytes")));
+    /// A word about an action.
+    async fn update_action(
+        &self,
+        request: &wire::UpdateTaskRequest,
+        runner: Option<&Runner>,
+    ) -> Result<(wire::UpdateTaskResponse, bool), Error> {
+        let reported = agent_actions::reported(request, runner.map(|runner| runner.uuid.clone()))?;
+        let times = reported.response.as_ref().map(ActionTimes::of);
+        let answer = self.app.execution.report(reported).await?;
+        if let Some(times) = times.filter(|_| answer.ended) {
+            self.app.metrics.execution.ran(&times);
         }
-        self.app.runners.seen(&runner.uuid).await?;
-        if runner.draining || request.draining {
-            // Nothing new; but a task that was given under this id and whose answer was lost is given again.
-            let again = self.app.scheduler.fetch(runner, &[], &request.request_id, 0).await?;
-            return Ok(again.map_or_else(|| nothing("the runner is draining"), answer));
-        }
-        let labels = if request.labels.is_empty() { &runner.labels } else { &request.labels };
-        let wait_ms = if request.wait_ms == 0 { i64::MAX } else { i64::from(request.wait_ms) };
-        let fetched = tokio::select! {
-            fetched = self.app.scheduler.fetch(runner, labels, &request.request_id, wait_ms) => fetched?,
-            () = self.app.stopping() => return Ok(nothing("the server is stopping; ask again")),
+        Ok((agent_actions::told(answer), answer.ended))
+    }
+
+    /// A word about a job.
+    async fn update_job(
+        &self,
+        request: wire::UpdateTaskRequest,
+        runner: Option<&Runner>,
+    ) -> Result<(wire::UpdateTaskResponse, bool), Error> {
+        let run = request.tx_uuid.clone();
+        let updated = self.app.scheduler.update(&run, report(request, runner)?).await?;
+        let pipeline_state = if updated.stop.is_some() { State::Cancelled } else { updated.run };
+        let told = wire::UpdateTaskResponse {
+            pipeline_state: pipeline_state.word().to_owned(),
+            step_state: updated.job.word().to_owned(),
+            success: true,
+            terminate: updated.stop == Some(Stop::Terminate),
+            ..Default::default()
         };
-        Ok(fetched.map_or_else(|| nothing("no task"), answer))
+        Ok((told, updated.ended))
+    }
+
+    async fn update(
+        &self,
+        mut request: wire::UpdateTaskRequest,
+        mut runner: Option<Runner>,
+    ) -> Result<wire::UpdateTaskResponse, Error> {
+        if runner.is_none() {
+            runner = self.holder(&request).await?;
+        }
+        let next = request.do_next.then(|| wire::FetchTaskRequest {
+            wait_ms: 1,
+            // An update that is sent again because its answer was lost gets the same next task.
+            request_id: format!(
+                "after {}.{}.{}.{}",
+                request.tx_uuid, request.stage_idx, request.step_row_idx, request.epoch
+            ),
+            wants: std::mem::take(&mut request.wants),
+            ..Default::default()
+        });
+        if let Some(runner) = &runner {
+            self.app.runners.seen(&runner.uuid).await?;
+        }
+        let (mut told, ended) = if request.action.is_set() {
+            self.update_action(&request, runner.as_ref()).await?
+        } else {
+            self.update_job(request, runner.as_ref()).await?
+        };
+        let Some(runner) = runner else { return Ok(told) };
+        if runner.ephemeral {
+            if ended {
+                self.app.runners.remove(&runner.uuid).await?;
+                self.app.runners_changed().await?;
+            }
+        } else if let Some(next) = next {
+            told.next = fetch(&self.app, &runner, &next).await?.into();
+        }
+        Ok(told)
     }
 }
 
@@ -155,6 +213,8 @@ impl wire::RunnerService for AgentService {
             runs_actions: request.runs_actions,
         };
         let runner = self.app.runners.declare(&runner, declaration).await.map_err(status)?;
+        // Before the answer: what the agent may be given from now on, it may be asked for.
+        self.app.runners_changed().await.map_err(status)?;
         Response::ok(wire::DeclareResponse { runner: shown(&runner).into(), ..Default::default() })
     }
 
@@ -164,7 +224,7 @@ impl wire::RunnerService for AgentService {
         request: ServiceRequest<'_, wire::FetchTaskRequest>,
     ) -> ServiceResult<wire::FetchTaskResponse> {
         let runner = self.runner(&ctx, request.token).await?;
-        Response::ok(self.fetch(&runner, &request.to_owned_message()).await.map_err(status)?)
+        Response::ok(fetch(&self.app, &runner, &request.to_owned_message()).await.map_err(status)?)
     }
 
     async fn update_task(
@@ -172,39 +232,8 @@ impl wire::RunnerService for AgentService {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::UpdateTaskRequest>,
     ) -> ServiceResult<wire::UpdateTaskResponse> {
-        let mut runner = self.reporter(&ctx, request.token).await?;
-        let request = request.to_owned_message();
-        if runner.is_none() {
-            runner = self.holder(&request).await.map_err(status)?;
-        }
-        let do_next = request.do_next;
-        let tx_uuid = request.tx_uuid.clone();
-        // An update that is sent again because its answer was lost gets the same next task.
-        let next_id = format!("after {tx_uuid}.{}.{}.{}", request.stage_idx, request.step_row_idx, request.epoch);
-        let report = report(request, runner.as_ref()).map_err(status)?;
-        if let Some(runner) = &runner {
-            self.app.runners.seen(&runner.uuid).await.map_err(status)?;
-        }
-        let updated = self.app.scheduler.update(&tx_uuid, report).await.map_err(status)?;
-        if let Some(runner) = runner.as_ref().filter(|runner| runner.ephemeral && updated.ended) {
-            self.app.runners.remove(&runner.uuid).await.map_err(status)?;
-        }
-        let next = match &runner {
-            Some(runner) if do_next && !runner.ephemeral => {
-                let at_once = wire::FetchTaskRequest { wait_ms: 1, request_id: next_id, ..Default::default() };
-                Some(self.fetch(runner, &at_once).await.map_err(status)?)
-            }
-            _ => None,
-        };
-        let pipeline_state = if updated.stop.is_some() { State::Cancelled } else { updated.run };
-        Response::ok(wire::UpdateTaskResponse {
-            pipeline_state: pipeline_state.word().to_owned(),
-            step_state: updated.job.word().to_owned(),
-            success: true,
-            terminate: updated.stop == Some(Stop::Terminate),
-            next: next.into(),
-            ..Default::default()
-        })
+        let runner = self.reporter(&ctx, request.token).await?;
+        Response::ok(self.update(request.to_owned_message(), runner).await.map_err(status)?)
     }
 
     async fn update_log(
@@ -216,14 +245,6 @@ impl wire::RunnerService for AgentService {
         let ack_index = append(&self.app, request.to_owned_message(), runner.as_ref()).await.map_err(status)?;
         Response::ok(wire::UpdateLogResponse { ack_index: ack_index as i64, ..Default::default() })
     }
-}
-
-fn answer(fetched: Fetched) -> wire::FetchTaskResponse {
-    wire::FetchTaskResponse { success: true, content: fetched.content, clean: fetched.clean, ..Default::default() }
-}
-
-fn nothing(why: &str) -> wire::FetchTaskResponse {
-    wire::FetchTaskResponse { message: why.to_owned(), ..Default::default() }
 }
 
 /// What an agent offers to actions, checked.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use millrace_engine::actions::CHUNK_AVERAGE_BYTES;
 use millrace_proto::digest::DigestFunction;
+use millrace_proto::reapi::priority_capabilities::PriorityRange;
 use millrace_proto::reapi::{self as wire, compressor, digest_function, symlink_absolute_path_strategy};
 use millrace_proto::semver::SemVer;
 
@@ -16,6 +17,9 @@ use crate::auth::Role;
 
 /// The version of the API in which `GetChunkMapping` came.
 const API_MINOR_MAX: i32 = 13;
+
+/// The node properties that runners read and write.
+const NODE_PROPERTIES: [&str; 2] = ["mtime", "unix_mode"];
 
 /// The service.
 pub struct CapabilitiesDoor {
@@ -37,10 +41,11 @@ impl wire::Capabilities for CapabilitiesDoor {
     ) -> ServiceResult<wire::ServerCapabilities> {
         enter(&self.app, &ctx, Role::CacheRead, request.instance_name)?;
         let may_write = caller(&ctx).may(Role::CacheWrite).is_ok();
+        let may_execute = self.app.execution_config.enabled && caller(&ctx).may(Role::Execute).is_ok();
         let version = |minor| SemVer { major: 2, minor, ..Default::default() };
         Response::ok(wire::ServerCapabilities {
             cache_capabilities: cache(&self.app, may_write).into(),
-            execution_capabilities: execution(&self.app).into(),
+            execution_capabilities: execution(&self.app, may_execute).into(),
             deprecated_api_version: version(0).into(),
             low_api_version: version(0).into(),
             high_api_version: version(API_MINOR_MAX).into(),
@@ -62,7 +67,7 @@ fn cache(app: &App, may_write: bool) -> wire::CacheCapabilities {
         .into(),
         // One priority for all: what is used least goes first.
         cache_priority_capabilities: wire::PriorityCapabilities {
-            priorities: vec![wire::priority_capabilities::PriorityRange::default()],
+            priorities: vec![PriorityRange::default()],
             ..Default::default()
         }
         .into(),
@@ -82,12 +87,17 @@ fn cache(app: &App, may_write: bool) -> wire::CacheCapabilities {
     }
 }
 
-/// Nothing is executed yet. The functions stand in both fields: old clients know only the one.
-fn execution(app: &App) -> wire::ExecutionCapabilities {
+/// The functions stand in both fields: old clients know only the one.
+fn execution(app: &App, exec_enabled: bool) -> wire::ExecutionCapabilities {
+    // Any number: the lower goes first.
+    let every = PriorityRange { min_priority: i32::MIN, max_priority: i32::MAX, ..Default::default() };
+    let priorities = wire::PriorityCapabilities { priorities: vec![every], ..Default::default() };
     wire::ExecutionCapabilities {
-        exec_enabled: false,
+        exec_enabled,
         digest_function: of_function(DigestFunction::Sha256),
         digest_functions: functions(app).map(of_function).collect(),
+        execution_priority_capabilities: exec_enabled.then_some(priorities).into(),
+        supported_node_properties: NODE_PROPERTIES.map(ToOwned::to_owned).to_vec(),
         ..Default::default()
     }
 }

@@ -2,11 +2,14 @@
 
 mod action_cache;
 mod agent;
+mod agent_actions;
+mod agent_fetch;
 mod agent_jobs;
 mod agent_logs;
 mod asset;
 mod asset_push;
 mod asset_request;
+mod build_events;
 mod byte_stream;
 mod byte_stream_log;
 mod byte_stream_write;
@@ -17,10 +20,20 @@ mod cas_chunks;
 mod cas_names;
 mod cas_tree;
 pub mod convert;
+mod execution;
 pub mod follow;
+mod invocation;
 mod log;
 mod log_stream;
+mod operation;
+mod operation_filter;
+mod operation_name;
+mod operations;
 pub mod pipeline;
+mod queue;
+mod queue_shown;
+mod queue_view;
+mod queue_watch;
 mod remote;
 mod request_metadata;
 mod runner;
@@ -41,13 +54,18 @@ pub use action_cache::ActionCacheDoor;
 pub use agent::AgentService;
 pub use asset::FetchDoor;
 pub use asset_push::PushDoor;
+pub use build_events::BuildEventDoor;
 pub use byte_stream::ByteStreamDoor;
 pub use cache::CacheDoor;
 pub use capabilities::CapabilitiesDoor;
 pub use cas::CasDoor;
+pub use execution::ExecutionDoor;
+pub use invocation::InvocationDoor;
 pub use log::LogDoor;
 pub use log_stream::LogStreamDoor;
+pub use operations::OperationsDoor;
 pub use pipeline::PipelineDoor;
+pub use queue::QueueDoor;
 pub use runner::RunnerDoor;
 
 /// The largest request message of a service, in bytes, where no route says otherwise.
@@ -65,7 +83,9 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     router = router
         .add_service::<PipelineDoor, _>(Arc::new(PipelineDoor::new(Arc::clone(app))))
         .add_service::<LogDoor, _>(Arc::new(LogDoor::new(Arc::clone(app))))
-        .add_service::<CacheDoor, _>(Arc::new(CacheDoor::new(Arc::clone(app))));
+        .add_service::<CacheDoor, _>(Arc::new(CacheDoor::new(Arc::clone(app))))
+        .add_service::<InvocationDoor, _>(Arc::new(InvocationDoor::new(Arc::clone(app))))
+        .add_service::<QueueDoor, _>(Arc::new(QueueDoor::new(Arc::clone(app))));
     router = api::RunnerServiceExt::register(Arc::new(RunnerDoor::new(Arc::clone(app))), router);
     router = remote::add(app, router);
     for method in ["Run", "Validate"] {
@@ -79,6 +99,8 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         api::PIPELINE_SERVICE_SERVICE_NAME,
         api::LOG_SERVICE_SERVICE_NAME,
         api::CACHE_SERVICE_SERVICE_NAME,
+        api::INVOCATION_SERVICE_SERVICE_NAME,
+        api::QUEUE_SERVICE_SERVICE_NAME,
         api::RUNNER_SERVICE_SERVICE_NAME,
     ]
     .into_iter()

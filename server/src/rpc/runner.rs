@@ -80,6 +80,8 @@ impl api::RunnerService for RunnerDoor {
         auth::require_everywhere(&ctx, Role::Admin)?;
         self.app.runners.remove(request.uuid).await.map_err(status)?;
         self.app.scheduler.runner_removed(request.uuid).await.map_err(status)?;
+        self.app.execution.runner_removed(request.uuid).await.map_err(status)?;
+        self.app.runners_changed().await.map_err(status)?;
         Response::ok(api::RemoveRunnerResponse::default())
     }
 
@@ -90,6 +92,7 @@ impl api::RunnerService for RunnerDoor {
     ) -> ServiceResult<api::DrainRunnerResponse> {
         let caller = auth::require_everywhere(&ctx, Role::Admin)?;
         let runner = self.app.runners.set_draining(request.uuid, !request.resume).await.map_err(status)?;
+        self.app.runners_changed().await.map_err(status)?;
         let runner = self.shown(&caller, &runner).await.map_err(status)?;
         Response::ok(api::DrainRunnerResponse { runner: runner.into(), ..Default::default() })
     }

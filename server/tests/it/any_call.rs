@@ -8,10 +8,8 @@ use tonic::{Code, Request, Status};
 use crate::app::{TestApp, within};
 
 /// Services whose messages are known already and that come with remote execution.
-const NOT_SERVED_YET: [&str; 3] = [
-    "build.bazel.remote.execution.v2.Execution",
+const NOT_SERVED_YET: [&str; 1] = [
     "build.bazel.remote.logstream.v1.LogStreamService",
-    "google.longrunning.Operations",
 ];
 
 /// Whether a service of the descriptors is served.

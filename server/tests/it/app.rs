@@ -45,6 +45,8 @@ pub struct Options {
     pub cache: RawCacheConfig,
     /// Remote execution.
     pub execution: RawExecutionConfig,
+    /// How long a stream of operations says nothing at most, in milliseconds; None: as in earnest.
+    pub keep_alive_ms: Option<u64>,
 }
 
 impl Default for Options {
@@ -56,6 +58,7 @@ impl Default for Options {
             tls: None,
             cache: RawCacheConfig::default(),
             execution: RawExecutionConfig::default(),
+            keep_alive_ms: None,
         }
     }
 }
@@ -101,6 +104,10 @@ impl TestApp {
     /// A server with these options and an empty data folder.
     pub async fn start(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut execution = options.execution.resolve().expect("settings of remote execution");
+        if let Some(ms) = options.keep_alive_ms {
+            execution.keep_alive = Duration::from_millis(ms);
+        }
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: folder.path().join("data"),
@@ -110,7 +117,7 @@ impl TestApp {
             open: options.open,
             lease_ms: options.lease_ms,
             cache: options.cache.resolve().expect("settings of the cache"),
-            execution: options.execution.resolve().expect("settings of remote execution"),
+            execution,
         };
         let server = serve::open(&config).await.expect("the server opens");
         let (url, app) = (server.url.clone(), Arc::clone(&server.app));

@@ -27,12 +27,16 @@ enum For {
     Runner,
     /// API tokens that allow this role.
     Role(Role),
+    /// API tokens that allow one of these roles.
+    Either(Role, Role),
 }
 
 const READ: For = For::Role(Role::Read);
 const RUN: For = For::Role(Role::Run);
 const CACHE_READ: For = For::Role(Role::CacheRead);
 const CACHE_WRITE: For = For::Role(Role::CacheWrite);
+const EXECUTE: For = For::Role(Role::Execute);
+const QUEUE: For = For::Either(Role::Read, Role::Execute);
 const ADMIN: For = For::Role(Role::Admin);
 
 /// Every method. One that is not here, or is no more, fails the test.
@@ -64,6 +68,21 @@ const METHODS: &[(&str, For)] = &[
     ("millrace.v1.RunnerService/CreateRegistrationToken", ADMIN),
     ("millrace.v1.RunnerService/RemoveRunner", ADMIN),
     ("millrace.v1.RunnerService/DrainRunner", ADMIN),
+    ("millrace.v1.QueueService/GetQueue", QUEUE),
+    ("millrace.v1.QueueService/WatchQueue", QUEUE),
+    ("millrace.v1.QueueService/ListExecutions", QUEUE),
+    ("millrace.v1.QueueService/GetExecution", QUEUE),
+    ("millrace.v1.QueueService/WatchExecution", QUEUE),
+    ("millrace.v1.QueueService/CancelExecution", ADMIN),
+    ("millrace.v1.QueueService/MoveExecution", ADMIN),
+    ("millrace.v1.QueueService/ReprioritizeExecution", ADMIN),
+    ("build.bazel.remote.execution.v2.Execution/Execute", EXECUTE),
+    ("build.bazel.remote.execution.v2.Execution/WaitExecution", EXECUTE),
+    ("google.longrunning.Operations/ListOperations", EXECUTE),
+    ("google.longrunning.Operations/GetOperation", EXECUTE),
+    ("google.longrunning.Operations/DeleteOperation", EXECUTE),
+    ("google.longrunning.Operations/CancelOperation", EXECUTE),
+    ("google.longrunning.Operations/WaitOperation", EXECUTE),
     ("build.bazel.remote.execution.v2.ActionCache/GetActionResult", CACHE_READ),
     ("build.bazel.remote.execution.v2.ActionCache/UpdateActionResult", CACHE_WRITE),
     ("build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs", CACHE_READ),
@@ -208,8 +227,10 @@ fn kept_out(who: Is, from: For) -> Option<Code> {
         (For::Anybody, _) | (For::Runner, Is::Runner) => None,
         (For::RegistrationToken, _) | (_, Is::Unknown) => Some(Code::Unauthenticated),
         (For::Role(role), Is::Bearer(has)) if has.allows(role) => None,
+        (For::Role(role), Is::Runner) if Role::Runner.allows(role) => None,
+        (For::Either(one, other), Is::Bearer(has)) if has.allows(one) || has.allows(other) => None,
         // An API token with this role is still no runner: it has no job.
-        (For::Runner | For::Role(_), Is::Bearer(_) | Is::Runner) => Some(Code::PermissionDenied),
+        (For::Runner | For::Role(_) | For::Either(..), Is::Bearer(_) | Is::Runner) => Some(Code::PermissionDenied),
     }
 }
 

@@ -12,6 +12,9 @@ mod browser;
 mod cas;
 mod cas_client;
 mod cli;
+mod execute_client;
+mod execution;
+mod fake_runner;
 #[cfg(target_os = "linux")]
 mod faults;
 mod http;
@@ -20,8 +23,10 @@ mod log_reading;
 mod log_streams;
 #[cfg(target_os = "linux")]
 mod peers;
+mod operations;
 mod projects;
 mod protocols;
+mod queue;
 mod rest;
 mod smoke;
 mod spec_points;
