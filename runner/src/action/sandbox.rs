@@ -155,7 +155,9 @@ impl Sandbox {
         }
         add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]);
         let base = if ask.root_is_input { "/" } else { SANDBOX_ROOT };
-        add(&["--chdir", &Path::new(base).join(working_directory).to_string_lossy(), "--clearenv"]);
+        // Its parts, so that nothing at all makes no slash at the end.
+        let folder = Path::new(base).components().chain(Path::new(working_directory).components()).collect::<PathBuf>();
+        add(&["--chdir", &folder.to_string_lossy(), "--clearenv"]);
         for (name, value) in &launch.environment {
             add(&["--setenv", name, value]);
         }

@@ -13,11 +13,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use millrace_proto::runner_v1 as wire;
+use millrace_proto::runner_v1::fetch_task_request::Wants;
 use millrace_proto::runner_v1::{RunnerService, RunnerServiceExt};
 use millrace_proto::task_content::TaskContent;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::fake_cas::FakeCas;
 
 /// How long a test waits for something that must come.
 pub const WAIT_MAX_SECONDS: u64 = 60;
@@ -61,6 +64,9 @@ pub struct Heard {
     pub refuse_log_calls: u32,
     pub other_bytes: bool,
     pub hold_log_calls: bool,
+    /// Actions that a runner was given, and what it said of each: the stages, and the end.
+    pub action_reports: BTreeMap<String, Vec<wire::ActionReport>>,
+    pub action_ends: BTreeMap<String, wire::UpdateTaskRequest>,
 }
 
 /// The server.
@@ -68,6 +74,8 @@ pub struct FakeServer {
     inner: Arc<Inner>,
     address: SocketAddr,
     serving: Option<JoinHandle<()>>,
+    /// Where inputs are and outputs go; served at the same address.
+    pub cas: Arc<FakeCas>,
 }
 
 struct Inner {
@@ -80,8 +88,9 @@ impl FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("bound");
         let inner = Arc::new(Inner { heard: Mutex::default(), changed: watch::Sender::new(0) });
-        let serving = Some(serve(Arc::clone(&inner), listener));
-        Self { inner, address, serving }
+        let cas = Arc::new(FakeCas::start().await);
+        let serving = Some(serve(Arc::clone(&inner), &cas, listener));
+        Self { inner, address, serving, cas }
     }
 
     pub fn url(&self) -> String {
@@ -102,6 +111,20 @@ impl FakeServer {
         let task = wire::FetchTaskResponse { success: true, content, clean: clean.to_owned(), ..Default::default() };
         self.heard().queue.push_back(task);
         self.inner.tell();
+    }
+
+    /// Queues an action.
+    pub fn give_action(&self, action: wire::ActionTask) {
+        let task = wire::FetchTaskResponse { success: true, action: action.into(), ..Default::default() };
+        self.heard().queue.push_back(task);
+        self.inner.tell();
+    }
+
+    /// The last word on an action.
+    pub async fn action_end(&self, execution: &str) -> wire::ActionReport {
+        let what = format!("the end of action {execution}");
+        let end = self.wait_for(&what, |heard| heard.action_ends.get(execution).cloned()).await;
+        end.action.into_option().expect("a report")
     }
 
     /// Changes how it answers.
@@ -175,7 +198,7 @@ impl FakeServer {
     /// Serves again at the same address, with all it knew.
     pub async fn start_again(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("binds again");
-        self.serving = Some(serve(Arc::clone(&self.inner), listener));
+        self.serving = Some(serve(Arc::clone(&self.inner), &self.cas, listener));
     }
 }
 
@@ -187,10 +210,11 @@ impl Drop for FakeServer {
     }
 }
 
-fn serve(inner: Arc<Inner>, listener: TcpListener) -> JoinHandle<()> {
+fn serve(inner: Arc<Inner>, cas: &FakeCas, listener: TcpListener) -> JoinHandle<()> {
     let router = Arc::new(Service(inner));
-    let router = RunnerServiceExt::register(router, connectrpc::Router::new());
-    let app = axum::Router::new().fallback_service(router.into_axum_service());
+    let router = cas.routes(RunnerServiceExt::register(router, connectrpc::Router::new()));
+    let limits = connectrpc::Limits::default().with_max_request_body_size(1 << 30).with_max_message_size(16 << 20);
+    let app = axum::Router::new().fallback_service(router.into_axum_service().with_limits(limits));
     tokio::spawn(async move {
         // Dropped with this task: every connection is cut.
         let mut connections = JoinSet::new();
@@ -342,9 +366,19 @@ impl Heard {
         if request.draining {
             return None;
         }
-        let task = self.queue.pop_front()?;
+        let task = self.take(request.wants.to_i32())?;
         self.handed_out.insert(request.request_id.clone(), task.clone());
         Some(task)
+    }
+
+    /// The first that a poll may have. A free slot is served before one that is ahead of it.
+    fn take(&mut self, wants: i32) -> Option<wire::FetchTaskResponse> {
+        let fits = |task: &wire::FetchTaskResponse| match task.action.is_set() {
+            true => wants != Wants::WANTS_UNSPECIFIED as i32,
+            false => wants != Wants::WANTS_ACTIONS_AHEAD as i32,
+        };
+        let at = self.queue.iter().position(fits)?;
+        self.queue.remove(at)
     }
 
     fn update(&mut self, request: &wire::UpdateTaskRequest) -> Result<wire::UpdateTaskResponse, &'static str> {
@@ -353,6 +387,12 @@ impl Heard {
             return Err("the task is another runner's");
         }
         self.updates.push(request.clone());
+        if let Some(report) = request.action.as_option() {
+            self.action_reports.entry(run.clone()).or_default().push(report.clone());
+            if !report.response.is_empty() {
+                self.action_ends.insert(run.clone(), request.clone());
+            }
+        }
         if let Some(state) = request.state.as_option() {
             for action in &state.actions {
                 self.actions.insert((run.clone(), action.index), action.clone());
@@ -361,7 +401,7 @@ impl Heard {
                 self.finals.insert(run.clone(), request.clone());
             }
         }
-        let next = if request.do_next { self.queue.pop_front() } else { None };
+        let next = if request.do_next { self.take(request.wants.to_i32()) } else { None };
         let stopped = self.cancelled.contains(&run) || self.terminated.contains(&run);
         Ok(wire::UpdateTaskResponse {
             pipeline_state: if stopped { "cancelled" } else { "running" }.to_owned(),

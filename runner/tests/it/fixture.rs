@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_proto::task_content::{Action, TaskContent};
-use millrace_runner::{Config, Error, Exit, Shutdown};
+use millrace_runner::{Config, Error, Exit, SandboxMode, Shutdown};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -104,6 +104,8 @@ pub fn config(server: &FakeServer, data: &TempDir) -> Config {
     let mut config = Config::new(server.url(), data.path());
     config.token = Some("registration".to_owned());
     "test-runner".clone_into(&mut config.name);
+    config.actions.program = Some(env!("CARGO_BIN_EXE_millrace-runner").into());
+    config.actions.sandbox = SandboxMode::Off;
     config
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
 
 /// How long what was killed may take to be gone.
 pub const KILL_MAX_MS: u64 = 10_000;
@@ -31,7 +31,7 @@ pub fn clear(first: Pid) -> Cleared {
     let mut cleared = Cleared::default();
     let until = Instant::now() + Duration::from_millis(KILL_MAX_MS);
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == first => cleared.status = Some(status),
             Ok(Some(_)) => cleared.killed += 1,
             Ok(None) => {
