@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use millrace_engine::testing::{activity_store, execution_store, run_store, runner_store, token_store};
+use millrace_engine::testing::{activity_store, execution_store, invocation_store, run_store, runner_store, token_store};
 use millrace_store::sqlite::SqliteStore;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -64,6 +64,12 @@ async fn is_an_activity_store() {
 async fn is_an_execution_store() {
     let databases = Databases::new();
     execution_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_an_invocation_store() {
+    let databases = Databases::new();
+    invocation_store::run(|| async { Arc::new(databases.open().await) as Arc<_> }).await;
 }
 
 proptest! {
