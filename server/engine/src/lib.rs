@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod clock;
 pub mod error;
 pub mod execution;
+pub mod invocations;
 pub mod keys;
 pub mod logs;
 pub mod pipelines;

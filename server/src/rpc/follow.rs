@@ -48,6 +48,8 @@ impl Follow {
             if !own {
                 return Err(Error::NotFound(format!("log {id}")));
             }
+        } else if app.invocations.of_log(caller.project(), &id).await?.is_some() {
+            // What a build printed; it is of a project that they may see.
         } else if caller.project().is_some() {
             let run = log_id.split('.').next().unwrap_or_default();
             app.visible_run(caller, run).await.map_err(|error| match error {
@@ -100,6 +102,9 @@ impl Follow {
     async fn may_come(&self) -> Result<bool> {
         if let Some(stream) = &self.stream {
             return Ok(self.app.streams.state(stream).await != StreamState::Unknown);
+        }
+        if let Some(invocation) = self.app.invocations.of_log(None, &self.id).await? {
+            return Ok(!invocation.complete);
         }
         Ok(self.job().await?.is_some_and(|job| !job.state.is_final()))
     }

@@ -5,6 +5,7 @@ pub mod activity_store;
 pub mod blob_store;
 pub mod entry_store;
 pub mod execution_store;
+pub mod invocation_store;
 pub mod run_store;
 pub mod runner_store;
 pub mod token_store;
