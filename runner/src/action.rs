@@ -2,6 +2,8 @@
 //! Knows nothing of polling.
 
 mod cas;
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod directories;
 mod disk;
 mod error;
@@ -12,6 +14,8 @@ mod inputs;
 mod live;
 mod locate;
 mod materialise;
+#[cfg(target_os = "linux")]
+mod nursery;
 mod output_paths;
 mod outputs;
 mod process;
@@ -20,20 +24,14 @@ mod run;
 mod sandbox;
 mod spool;
 mod times;
-#[cfg(target_os = "linux")]
-mod cgroup;
-#[cfg(target_os = "linux")]
-mod nursery;
 
 pub use cas::Cas;
-pub use error::{ActionError, Result};
-pub use inputs::{Inputs, Laid};
-pub use outputs::{Finished, Outputs};
 pub use disk::{ACTION_DISK_MAX_BYTES, Disk};
+pub use inputs::Inputs;
+pub use outputs::Outputs;
 pub use process::Berth;
 pub use run::{ActionHost, REMOVALS_MAX, run};
 pub use sandbox::{Sandbox, SandboxMode};
-pub use spool::Spool;
 
 /// Serves as a nursery when the command line says so.
 #[cfg(target_os = "linux")]

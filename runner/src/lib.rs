@@ -18,8 +18,8 @@ mod slot;
 mod slots;
 mod transport;
 
-pub use api::VERSION;
 pub use action::SandboxMode;
+pub use api::VERSION;
 pub use config::{ActionConfig, Config};
 pub use error::{Error, Exit};
 pub use session::run;

@@ -54,7 +54,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<Exit, Error> {
                 }
             }
         };
-        let here = Here { config: &config, data: &data, server: &server, transport: &transport, sandbox: sandbox.clone() };
+        let here =
+            Here { config: &config, data: &data, server: &server, transport: &transport, sandbox: sandbox.clone() };
         let refused = match serve(here, &identity, &shutdown).await? {
             Served::Ended(exit) => return Ok(exit),
             Served::Refused(text) => text,
@@ -103,11 +104,8 @@ async fn serve(here: Here<'_>, identity: &Identity, shutdown: &Shutdown) -> Resu
     let (name, slots, labels) = (&config.name, config.slots, config.all_labels().join(", "));
     tracing::info!("{name} serves {} with {slots} slots: {labels}", config.server);
     let slots = Slots::new(berths(config)?);
-    let actions = if config.actions.enabled {
-        Some(action_host(&here, identity, &api, &slots, shutdown).await?)
-    } else {
-        None
-    };
+    let actions =
+        if config.actions.enabled { Some(action_host(&here, identity, &api, &slots, shutdown).await?) } else { None };
     let runs_actions = actions.is_some();
     let jobs = JobHost {
         api,
@@ -124,7 +122,8 @@ async fn serve(here: Here<'_>, identity: &Identity, shutdown: &Shutdown) -> Resu
     let served = work(config, &jobs, actions.as_ref()).await;
     if let Some(background) = background {
         background.close();
-        let wait = Duration::from_secs(if shutdown.is_killed() { KILLED_WAIT_SECONDS } else { BACKGROUND_WAIT_SECONDS });
+        let wait =
+            Duration::from_secs(if shutdown.is_killed() { KILLED_WAIT_SECONDS } else { BACKGROUND_WAIT_SECONDS });
         if tokio::time::timeout(wait, background.wait()).await.is_err() {
             tracing::warn!("folders of actions or their streams are left behind");
         }

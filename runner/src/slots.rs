@@ -96,9 +96,10 @@ impl Slots {
     /// Promises a free slot to a poll, if there is one that is not promised yet.
     pub fn promise(&self) -> Option<Promise> {
         let free = self.inner.usage.borrow().free;
-        let promised = self.inner.promised.fetch_update(Ordering::AcqRel, Ordering::Acquire, |promised| {
-            (promised < free).then_some(promised + 1)
-        });
+        let promised = self
+            .inner
+            .promised
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |promised| (promised < free).then_some(promised + 1));
         promised.ok().map(|_| Promise(self.clone()))
     }
 

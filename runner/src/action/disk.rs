@@ -77,9 +77,8 @@ impl DiskShare {
         }
         let free = free.filter(|free| *free < DISK_RESERVE_BYTES)?;
         let is_largest = used > 0 && shares.used.values().all(|other| *other <= used);
-        is_largest.then(|| {
-            format!("the runner's disk has {free} bytes left, and this action takes most of it: {used} bytes")
-        })
+        is_largest
+            .then(|| format!("the runner's disk has {free} bytes left, and this action takes most of it: {used} bytes"))
     }
 }
 

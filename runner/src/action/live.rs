@@ -143,13 +143,8 @@ impl Source {
             let (data, finish_write) = source.next(offset).await?;
             let after = (!finish_write).then(|| offset + data.len() as u64);
             let resource_name = if is_first { source.name.clone() } else { String::new() };
-            let request = WriteRequest {
-                resource_name,
-                write_offset: offset as i64,
-                data,
-                finish_write,
-                ..Default::default()
-            };
+            let request =
+                WriteRequest { resource_name, write_offset: offset as i64, data, finish_write, ..Default::default() };
             Some((request, (source, after, false)))
         })
     }
@@ -185,6 +180,10 @@ impl Source {
 fn is_final(error: &ConnectError) -> bool {
     !matches!(
         error.code,
-        ErrorCode::Unavailable | ErrorCode::Aborted | ErrorCode::DeadlineExceeded | ErrorCode::Internal | ErrorCode::Unknown
+        ErrorCode::Unavailable
+            | ErrorCode::Aborted
+            | ErrorCode::DeadlineExceeded
+            | ErrorCode::Internal
+            | ErrorCode::Unknown
     )
 }

@@ -28,7 +28,10 @@ pub fn launch(command: &Command, root: &Path) -> Result<Launch> {
     for variable in &command.environment_variables {
         if variable.name.is_empty() || variable.name.contains(['=', '\0']) || variable.value.contains('\0') {
             let field = format!("command.environment_variables[{:?}]", variable.name);
-            return Err(ActionError::invalid(field, "no such variable can be: the name is empty, or has = or a zero byte"));
+            return Err(ActionError::invalid(
+                field,
+                "no such variable can be: the name is empty, or has = or a zero byte",
+            ));
         }
         environment.push((variable.name.clone(), variable.value.clone()));
     }
@@ -48,7 +51,8 @@ pub fn program(launch: &Launch) -> Result<PathBuf> {
     let path = path.unwrap_or(if cfg!(windows) { "" } else { PATH_DEFAULT });
     // Relative places are below the working directory, like everything else of the command.
     let places = std::env::split_paths(path).map(|place| launch.folder.join(place));
-    let found = std::env::join_paths(places).ok().and_then(|path| which::which_in(name, Some(path), &launch.folder).ok());
+    let found =
+        std::env::join_paths(places).ok().and_then(|path| which::which_in(name, Some(path), &launch.folder).ok());
     found.ok_or_else(|| not_found(name, &format!("not found in the command's PATH, {path:?}")))
 }
 

@@ -22,8 +22,8 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-pub use wire::{Outcome, Reply, Request, STATUS_FILE};
 use wire::{Kind, REPLY_BYTES};
+pub use wire::{Outcome, Reply, Request, STATUS_FILE};
 
 /// How long a nursery may take to end: it kills what it has first.
 const END_MAX_MS: u64 = family::KILL_MAX_MS + 2_000;

@@ -43,8 +43,7 @@ pub struct Reporter {
 impl Reporter {
     /// Begins. `cancel` is cancelled as soon as the result is not wanted any more.
     pub fn start(api: Api, task: &ActionTask, cancel: CancellationToken) -> Self {
-        let address =
-            UpdateTaskRequest { tx_uuid: task.execution_id.clone(), epoch: task.epoch, ..Default::default() };
+        let address = UpdateTaskRequest { tx_uuid: task.execution_id.clone(), epoch: task.epoch, ..Default::default() };
         let (stage, stages) = watch::channel(Stage::STAGE_INPUT_FETCH);
         let (said, standing) = watch::channel(Standing::Wanted);
         let pause = Duration::from_millis((task.lease_ms / HEARTBEATS_IN_LEASE).clamp(1, HEARTBEAT_MAX_MS));

@@ -81,7 +81,11 @@ pub struct ActionHost {
 }
 
 /// Runs an action; answers the next task, when there is one already. `next` says what the runner could do with one.
-pub async fn run(host: &ActionHost, task: ActionTask, next: impl FnOnce() -> Option<Wants>) -> Option<FetchTaskResponse> {
+pub async fn run(
+    host: &ActionHost,
+    task: ActionTask,
+    next: impl FnOnce() -> Option<Wants>,
+) -> Option<FetchTaskResponse> {
     let cancel = host.shutdown.kill_token();
     let reporter = Reporter::start(host.api.clone(), &task, cancel.clone());
     let mut run = Run::new(host, &task, &reporter, cancel);
@@ -107,7 +111,7 @@ pub async fn run(host: &ActionHost, task: ActionTask, next: impl FnOnce() -> Opt
             ExecuteResponse { status: error.status().into(), ..Default::default() }
         }
     };
-    report.response = response.encode_to_vec().into();
+    report.response = response.encode_to_vec();
     tokio::select! {
         next = reporter.finish(report, next()) => next,
         () = host.shutdown.killed() => None,
@@ -153,7 +157,8 @@ impl<'a> Run<'a> {
         let sandbox = sandbox.filter(|_| is_used);
         let launch = locate::launch(&asked.command, &self.root)?;
         let inputs = &self.host.inputs;
-        let laid = inputs.materialise(&asked.instance, asked.input_root, &asked.command, &self.root, &self.cancel).await?;
+        let laid =
+            inputs.materialise(&asked.instance, asked.input_root, &asked.command, &self.root, &self.cancel).await?;
         self.bytes = (laid.fetched_bytes, laid.cached_bytes);
         self.times.inputs_are_there();
         let ran = self.execute(launch, sandbox, &asked, ask).await?;
@@ -183,7 +188,8 @@ impl<'a> Run<'a> {
         };
         self.reporter.stage(Stage::STAGE_EXECUTING);
         self.times.command_starts();
-        let names = [(self.task.stdout_write_name.as_str(), &self.out), (self.task.stderr_write_name.as_str(), &self.error)];
+        let names =
+            [(self.task.stdout_write_name.as_str(), &self.out), (self.task.stderr_write_name.as_str(), &self.error)];
         let live = Live::start(&self.host.streams, names);
         let share = self.host.disk.share(&self.root);
         let bounds = Bounds {
@@ -243,7 +249,10 @@ impl<'a> Run<'a> {
         let status = match ran.stop {
             Some(Stop::TimedOut) => Some(Status {
                 code: Code::DEADLINE_EXCEEDED as i32,
-                message: format!("the command ran longer than its timeout of {} ms and was killed", self.task.timeout_ms),
+                message: format!(
+                    "the command ran longer than its timeout of {} ms and was killed",
+                    self.task.timeout_ms
+                ),
                 ..Default::default()
             }),
             _ => None,

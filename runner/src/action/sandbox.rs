@@ -23,8 +23,24 @@ const SYSTEM_FOLDERS: [&str; 10] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu"];
 /// What of /etc is there: what programs need to run, to know users and to trust servers, and nothing that is secret.
 const ETC_NEEDED: [&str; 19] = [
-    "alternatives", "ca-certificates", "crypto-policies", "fonts", "gai.conf", "group", "host.conf", "hosts", "java",
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "passwd", "pki", "protocols",
+    "alternatives",
+    "ca-certificates",
+    "crypto-policies",
+    "fonts",
+    "gai.conf",
+    "group",
+    "host.conf",
+    "hosts",
+    "java",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "passwd",
+    "pki",
+    "protocols",
     "ssl",
 ];
 /// What is there with the network.
@@ -81,7 +97,9 @@ impl Ask {
         let switch = |name: &str, value: &str| match value {
             "on" => Ok(Some(true)),
             "off" => Ok(Some(false)),
-            _ => Err(ActionError::invalid(format!("platform.properties[{name}]"), format!("{value:?}: it is on or off"))),
+            _ => {
+                Err(ActionError::invalid(format!("platform.properties[{name}]"), format!("{value:?}: it is on or off")))
+            }
         };
         for (name, value) in properties {
             match name {
@@ -107,7 +125,8 @@ impl Ask {
             (false, _) if self.network == Some(false) => needs("network=off needs a sandbox"),
             (false, _) => Ok(false),
             (true, Some(false)) if !may_do_without => Err(ActionError::Precondition(
-                "sandbox=off: this runner runs every action in its sandbox (--allow-sandbox-off lets actions choose)".into(),
+                "sandbox=off: this runner runs every action in its sandbox (--allow-sandbox-off lets actions choose)"
+                    .into(),
             )),
             (true, Some(false)) if self.root_is_input => {
                 Err(ActionError::Precondition("input-root=/ needs the sandbox, and sandbox=off turns it off".into()))
@@ -144,7 +163,8 @@ impl Sandbox {
         let root_text = root.to_string_lossy();
         if ask.root_is_input {
             add(&["--bind", &root_text, "/"]);
-            let is_whole = ["usr", "bin", "lib", "nix", "gnu"].iter().any(|name| root.join(name).symlink_metadata().is_ok());
+            let is_whole =
+                ["usr", "bin", "lib", "nix", "gnu"].iter().any(|name| root.join(name).symlink_metadata().is_ok());
             if !is_whole {
                 self.add_system(&mut add, network);
             }

@@ -314,7 +314,14 @@ async fn refuse(host: JobHost, content: TaskContent, text: String) -> Option<Fet
     tracing::error!("{} {}: {text}", content.tx_uuid, content.key);
     let now = now_ms();
     let reporter = Reporter::start(host.api.clone(), address(&content), content.lease_ms, now, StopSwitch::default());
-    let last = Final { state: "failure", end_time: now, message: text, outputs: String::new(), do_next: false, wants: Wants::WANTS_UNSPECIFIED };
+    let last = Final {
+        state: "failure",
+        end_time: now,
+        message: text,
+        outputs: String::new(),
+        do_next: false,
+        wants: Wants::WANTS_UNSPECIFIED,
+    };
     let shutdown = host.shutdown;
     tokio::select! {
         next = reporter.finish(last) => next,

@@ -116,13 +116,17 @@ async fn daemons_end_with_their_action() {
     let pids = fixture.data.path().join("daemon");
     // Forked twice, a session of its own, no environment, deaf to signals, nothing open.
     let daemon = telling(&pids, "trap '' TERM HUP INT; while :; do sleep 0.05; done");
-    let script = format!("(setsid env -i PATH=/usr/bin:/bin sh -c '{daemon}' < /dev/null > /dev/null 2>&1 &) & \
-                          while [ ! -e {} ]; do sleep 0.01; done; echo done", pids.display());
+    let script = format!(
+        "(setsid env -i PATH=/usr/bin:/bin sh -c '{daemon}' < /dev/null > /dev/null 2>&1 &) & \
+                          while [ ! -e {} ]; do sleep 0.01; done; echo done",
+        pids.display()
+    );
     let ended = Act::sh(&script).run(&fixture.server).await;
     assert_eq!((ended.result().exit_code, ended.out().as_str()), (0, "done\n"));
     assert!(!is_alive(number_in(&pids).await));
     // A stampede: each of these starts more.
-    let ended = Act::sh("f() { sleep 100 & f2 & }; f2() { setsid sleep 101 & }; for i in 1 2 3 4 5 6 7 8; do f & done; exit 0");
+    let ended =
+        Act::sh("f() { sleep 100 & f2 & }; f2() { setsid sleep 101 & }; for i in 1 2 3 4 5 6 7 8; do f & done; exit 0");
     let ended = ended.run(&fixture.server).await;
     assert_eq!(ended.result().exit_code, 0);
     fixture.finish().await;
@@ -295,7 +299,8 @@ async fn jobs_and_actions_share_the_slots() {
         let heard = fixture.server.heard();
         let declared = &heard.declarations[0];
         assert!(declared.runs_actions);
-        let offers = |name: &str, value: &str| declared.properties.iter().any(|one| one.name == name && one.value == value);
+        let offers =
+            |name: &str, value: &str| declared.properties.iter().any(|one| one.name == name && one.value == value);
         assert!(offers("OSFamily", "linux") && offers("OSFamily", "Linux") && offers("label", "self-hosted"));
     }
     fixture.finish().await;

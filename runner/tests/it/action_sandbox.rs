@@ -11,7 +11,17 @@ use crate::fixture::Fixture;
 
 fn has_sandbox() -> bool {
     let mut command = std::process::Command::new("bwrap");
-    command.args(["--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc", "/proc", "true"]);
+    command.args([
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "true",
+    ]);
     let works = command.output().is_ok_and(|output| output.status.success());
     if !works {
         eprintln!("skipped: bubblewrap does not work here");
@@ -80,7 +90,8 @@ async fn the_network_is_there_when_it_is_asked_for() {
     };
     let on = done(&fixture.server, &devices(&fixture.server, "on")).await;
     let off = done(&fixture.server, &devices(&fixture.server, "off")).await;
-    let host = std::fs::read_to_string("/proc/net/dev").expect("Linux").lines().filter(|line| line.contains(':')).count();
+    let host =
+        std::fs::read_to_string("/proc/net/dev").expect("Linux").lines().filter(|line| line.contains(':')).count();
     assert_eq!((on.out().trim(), off.out().trim()), (host.to_string().as_str(), "1"));
     fixture.finish().await;
 }
@@ -92,7 +103,8 @@ async fn the_input_root_can_be_the_root() {
     }
     let fixture = sandboxed().await;
     let act = Act::sh("pwd; cat /input; echo made > /made; ls /proc/self/status; rm -rf /nothing /input 2>&1; exit 0");
-    let ended = act.property("input-root", "/").file("input", "at the root\n", false).output("made").run(&fixture.server).await;
+    let ended =
+        act.property("input-root", "/").file("input", "at the root\n", false).output("made").run(&fixture.server).await;
     assert_eq!(ended.out(), "/\nat the root\n/proc/self/status\n", "{ended:?}");
     assert_eq!(ended.result().output_files.len(), 1);
     // What the sandbox needed to make there is no output.

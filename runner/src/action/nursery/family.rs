@@ -36,7 +36,9 @@ pub fn clear(first: Pid) -> Cleared {
             Ok(Some(_)) => cleared.killed += 1,
             Ok(None) => {
                 let found = descendants();
-                found.iter().for_each(|pid| kill(*pid, Signal::KILL));
+                for pid in &found {
+                    kill(*pid, Signal::KILL);
+                }
                 if Instant::now() >= until {
                     cleared.left = found.len() as u32;
                     return cleared;
@@ -53,7 +55,9 @@ pub fn clear(first: Pid) -> Cleared {
 /// A signal to everything there is.
 pub fn signal(first: Pid, signal: Signal) {
     let _gone = kill_process_group(first, signal);
-    descendants().iter().for_each(|pid| kill(*pid, signal));
+    for pid in descendants() {
+        kill(pid, signal);
+    }
 }
 
 fn kill(pid: Pid, signal: Signal) {
@@ -97,7 +101,9 @@ fn children_of(process: i32) -> Vec<i32> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     let threads = threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let texts = threads.filter_map(|thread| std::fs::read_to_string(children_file(process, thread)).ok());
-    texts.flat_map(|text| text.split_ascii_whitespace().filter_map(|one| one.parse().ok()).collect::<Vec<_>>()).collect()
+    texts
+        .flat_map(|text| text.split_ascii_whitespace().filter_map(|one| one.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Every process by its parent, for kernels that do not list children.

@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, set_child_subreaper, setrlimit,
-    setsid, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, set_child_subreaper,
+    setrlimit, setsid, waitid,
 };
 
 use super::family;
@@ -182,7 +182,8 @@ fn has_ended(socket: BorrowedFd<'_>, first: Pid, process: Option<&OwnedFd>) -> i
     let look = Timespec { tv_sec: 0, tv_nsec: LOOK_NANOSECONDS };
     loop {
         let watched = process.map_or(socket, AsFd::as_fd);
-        let mut watch = [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::from_borrowed_fd(watched, PollFlags::IN)];
+        let mut watch =
+            [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::from_borrowed_fd(watched, PollFlags::IN)];
         retry_on_intr(|| poll(&mut watch, process.is_none().then_some(&look)))?;
         let ended = match process {
             Some(_) => !watch[1].revents().is_empty(),

@@ -41,13 +41,13 @@ impl Berth {
         let actions = &config.actions;
         let program = actions.program.clone().map_or_else(std::env::current_exe, Ok)?;
         let limits = Limits { memory_max_bytes: actions.memory_max_bytes, pids_max: actions.pids_max };
-        let groups = match limits == Limits::default() || !actions.enabled {
-            true => Vec::new(),
-            false => cgroup::prepare(limits, config.slots).unwrap_or_else(|why| {
-                tracing::warn!("memory and processes of actions are not limited: {why}");
-                Vec::new()
-            }),
-        };
+        let mut groups = Vec::new();
+        if actions.enabled && limits != Limits::default() {
+            match cgroup::prepare(limits, config.slots) {
+                Ok(made) => groups = made,
+                Err(why) => tracing::warn!("memory and processes of actions are not limited: {why}"),
+            }
+        }
         let mut groups = groups.into_iter();
         let plan = |cgroup| Plan { program: program.clone(), file_max_bytes: actions.disk_max_bytes, cgroup };
         Ok((0..config.slots).map(|_| Self { plan: plan(groups.next()), home: None, buffer: Vec::new() }).collect())
@@ -107,6 +107,7 @@ impl Berth {
     }
 
     /// After the end: what is still to be read, one stream at a time.
+    #[expect(clippy::unused_async, reason = "as on the other systems, where it waits")]
     pub async fn rest(&mut self) -> Option<Stream> {
         let home = self.home.as_mut()?;
         self.buffer.clear();
