@@ -8,6 +8,7 @@ def _tree(ctx):
         arguments = [folder.path, str(ctx.attr.depth), str(ctx.attr.files)],
         command = """
 set -eu
+mkdir -p "$1"
 cd "$1"
 for level in $(seq "$2"); do
     for file in $(seq "$3"); do
