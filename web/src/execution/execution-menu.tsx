@@ -20,15 +20,19 @@ export interface Handling {
   onProblem: (text: string) => void;
 }
 
+/** Platform queues by name, with what people call them. */
+export type Platforms = ReadonlyMap<string, string>;
+const NONE: Platforms = new Map();
+
 /** The menu of a row; nothing where there is nothing to do. */
-export function ExecutionMenu({ execution, platforms, ...handling }: { execution: Execution; platforms: readonly string[] } & Handling) {
+export function ExecutionMenu({ execution, platforms = NONE, ...handling }: { execution: Execution; platforms?: Platforms } & Handling) {
   const [asked, setAsked] = useState<Asked>();
   const { admin } = useRights();
   if (isDone(execution) || !admin) return null;
   const queued = execution.stage === Stage.QUEUED;
   const items: MenuItem[] = [
     ...(queued ? [{ label: "Change the priority …", onSelect: () => setAsked("priority") }] : []),
-    ...(queued && platforms.some((name) => name !== execution.platform) ? [{ label: "Move to another platform …", onSelect: () => setAsked("move") }] : []),
+    ...(queued && [...platforms.keys()].some((name) => name !== execution.platform) ? [{ label: "Move to another platform …", onSelect: () => setAsked("move") }] : []),
     { label: "Cancel …", danger: true, onSelect: () => setAsked("cancel") },
   ];
   return (
@@ -55,12 +59,12 @@ export function CancelButton({ execution, ...handling }: { execution: Execution 
       <Button onClick={() => setAsked(true)} disabled={!admin} title={admin ? "Ends it for all who wait for it" : "Only an administrator can cancel it here"}>
         Cancel
       </Button>
-      {asked && <ExecutionDialog what="cancel" execution={execution} platforms={[]} close={() => setAsked(false)} {...handling} />}
+      {asked && <ExecutionDialog what="cancel" execution={execution} platforms={NONE} close={() => setAsked(false)} {...handling} />}
     </>
   );
 }
 
-function ExecutionDialog({ what, execution, platforms, close, onChanged, onProblem }: { what: Asked; execution: Execution; platforms: readonly string[]; close: () => void } & Handling) {
+function ExecutionDialog({ what, execution, platforms, close, onChanged, onProblem }: { what: Asked; execution: Execution; platforms: Platforms; close: () => void } & Handling) {
   const client = useQueryClient();
   const done = {
     onSuccess: (answer: { execution?: Execution | undefined }) => {
@@ -73,8 +77,8 @@ function ExecutionDialog({ what, execution, platforms, close, onChanged, onProbl
   const cancel = useMutation(QueueService.method.cancelExecution, done);
   const move = useMutation(QueueService.method.moveExecution, done);
   const reprioritize = useMutation(QueueService.method.reprioritizeExecution, done);
-  const others = platforms.filter((name) => name !== execution.platform);
-  const [platform, setPlatform] = useState(others[0] ?? "");
+  const others = [...platforms].filter(([name]) => name !== execution.platform);
+  const [platform, setPlatform] = useState(others[0]?.[0] ?? "");
   const [priority, setPriority] = useState(String(execution.priority));
   const field = useId();
   const { id } = execution;
@@ -93,8 +97,10 @@ function ExecutionDialog({ what, execution, platforms, close, onChanged, onProbl
           Platform
         </label>
         <select id={field} value={platform} onChange={(event) => setPlatform(event.target.value)} className={`${FIELD} mt-1 w-full`}>
-          {others.map((name) => (
-            <option key={name}>{name}</option>
+          {others.map(([name, title]) => (
+            <option key={name} value={name}>
+              {title}
+            </option>
           ))}
         </select>
       </Asking>

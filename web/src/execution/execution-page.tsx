@@ -90,7 +90,7 @@ function Head({ execution, put, onProblem }: { execution: Execution; put: (next:
           Open the action
         </Link>
         <CancelButton execution={execution} onChanged={put} onProblem={onProblem} />
-        {execution.stage === Stage.QUEUED && <ExecutionMenu execution={execution} platforms={[]} onChanged={put} onProblem={onProblem} />}
+        {execution.stage === Stage.QUEUED && <ExecutionMenu execution={execution} onChanged={put} onProblem={onProblem} />}
       </div>
     </header>
   );
@@ -135,7 +135,7 @@ function About({ execution, outcome }: { execution: Execution; outcome: Outcome 
           )}
           {execution.lost > 0 && <span className="text-warn"> · {execution.lost === 1 ? "one runner" : `${execution.lost} runners`} lost it before</span>}
         </Fact>
-        <Fact label="Platform queue">{execution.platform === "" ? <span className="text-warn">none satisfies what it asks for</span> : execution.platform}</Fact>
+        {!isDone(execution) && <Fact label="Platform queue">{execution.platform === "" ? <span className="text-warn">none satisfies what it asks for</span> : execution.platform}</Fact>}
         <Fact label="Asks for">
           <PropertyList properties={execution.properties} none="any platform" />
         </Fact>

@@ -6,9 +6,9 @@ import type { Execution } from "@/gen/millrace/v1/queue_pb";
 import { Ago, Duration } from "@/ui/time";
 import { executionTitle, isDone, Stage, StageLabel } from "./stage";
 
-export function ExecutionRow({ execution, menu }: { execution: Execution; menu?: ReactNode }) {
+export function ExecutionRow({ execution, platform = execution.platform, menu }: { execution: Execution; platform?: string | undefined; menu?: ReactNode }) {
   const title = executionTitle(execution);
-  const where = execution.runnerName !== "" ? `on ${execution.runnerName}` : execution.platform !== "" ? `for ${execution.platform}` : "no platform";
+  const where = execution.runnerName !== "" ? `on ${execution.runnerName}` : platform !== "" ? `for ${platform}` : isDone(execution) ? "" : "no platform";
   return (
     <li className="grid min-h-11 grid-cols-[minmax(0,1fr)_auto] items-center gap-x-4 border-b py-1 hover:bg-hover sm:grid-cols-[9rem_minmax(0,1fr)_9rem_6rem_1.75rem]">
       <span className="col-span-2 sm:col-span-1">

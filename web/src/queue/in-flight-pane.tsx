@@ -10,6 +10,7 @@ import type { Queue } from "@/gen/millrace/v1/queue_pb";
 import { Button } from "@/ui/button";
 import { Alert } from "@/ui/message";
 import { useAfterChange } from "./live-queue";
+import { platformTitle } from "./words";
 
 const PAGE_SIZE = 50;
 const REFRESH_MS = 1_000;
@@ -26,7 +27,7 @@ export function InFlightPane({ queue, chosen, onProblem }: { queue: Queue; chose
   const list = useExecutions({ stages: [...stages] }, PAGE_SIZE);
   const { executions, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = list;
   useAfterChange(queue, REFRESH_MS, () => void refetch());
-  const platforms = queue.platforms.map((platform) => platform.name);
+  const platforms = new Map(queue.platforms.map((platform) => [platform.name, platformTitle(platform)]));
   return (
     <section aria-labelledby="executions" className="mt-6">
       <div className="flex min-h-7 flex-wrap items-center gap-x-3 gap-y-1 border-b pb-1">
@@ -58,7 +59,7 @@ export function InFlightPane({ queue, chosen, onProblem }: { queue: Queue; chose
       ) : (
         <ul aria-label="Executions, newest first" data-testid="executions">
           {executions.map((each) => (
-            <ExecutionRow key={each.id} execution={each} menu={<ExecutionMenu execution={each} platforms={platforms} onChanged={() => void refetch()} onProblem={onProblem} />} />
+            <ExecutionRow key={each.id} execution={each} platform={platforms.get(each.platform)} menu={<ExecutionMenu execution={each} platforms={platforms} onChanged={() => void refetch()} onProblem={onProblem} />} />
           ))}
         </ul>
       )}

@@ -2,11 +2,13 @@
 import type { Mismatch, PlatformQueue } from "@/gen/millrace/v1/queue_pb";
 import type { Property } from "@/gen/pkg/proto/runner/v1/runner_pb";
 import { diffRows, type DiffRow } from "./mismatch";
+import { platformTitle } from "./words";
 
 export function MismatchDiff({ requested, mismatch, platform }: { requested: readonly Property[]; mismatch: Mismatch; platform: PlatformQueue | undefined }) {
   const rows = diffRows(requested, mismatch, platform);
+  const title = platform === undefined ? mismatch.platform : platformTitle(platform);
   return (
-    <div className="overflow-x-auto rounded-md border" tabIndex={0} role="region" aria-label={`Requested against ${mismatch.platform}`}>
+    <div className="overflow-x-auto rounded-md border" tabIndex={0} role="region" aria-label={`Requested against ${title}`}>
       <table className="w-full text-left">
         <thead className="bg-panel text-muted">
           <tr>
@@ -17,7 +19,10 @@ export function MismatchDiff({ requested, mismatch, platform }: { requested: rea
               Requested
             </th>
             <th scope="col" className="px-2.5 py-1 font-medium">
-              Offered by <span className="text-ink">{mismatch.platform}</span>
+              Offered by{" "}
+              <span className="text-ink" title={mismatch.platform}>
+                {title}
+              </span>
             </th>
           </tr>
         </thead>

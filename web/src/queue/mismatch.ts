@@ -29,7 +29,8 @@ export function propertiesText(properties: readonly Named[]): string {
   return properties.length === 0 ? "any platform" : properties.map((each) => `${each.name}=${each.value}`).join(", ");
 }
 
-function grouped(properties: readonly Named[]): Map<string, string[]> {
+/** Each name once, with all its values. */
+export function grouped(properties: readonly Named[]): Map<string, string[]> {
   const by = new Map<string, string[]>();
   for (const { name, value } of properties) by.set(name, [...(by.get(name) ?? []), value]);
   return by;

@@ -11,7 +11,7 @@ import { Button } from "@/ui/button";
 import { useNow } from "@/ui/time";
 import { propertiesText } from "./mismatch";
 import { PropertyList } from "./property-list";
-import { platformWords, waitText } from "./words";
+import { platformTitle, platformWords, waitText } from "./words";
 
 export function PlatformsPane({ platforms, onProblem }: { platforms: readonly PlatformQueue[]; onProblem: (text: string) => void }) {
   if (platforms.length === 0) return null;
@@ -36,8 +36,8 @@ function Platform({ platform, onProblem }: { platform: PlatformQueue; onProblem:
     <li className="border-b py-3">
       <div className="flex flex-wrap items-start gap-x-6 gap-y-2">
         <div className="min-w-0 flex-[1_1_20rem]">
-          <h3 className="font-semibold [overflow-wrap:anywhere]">
-            {platform.name}
+          <h3 title={platform.name} className="font-semibold [overflow-wrap:anywhere]">
+            {platformTitle(platform)}
             {platform.configured && <span className="ml-2 font-normal text-muted">configured</span>}
           </h3>
           <div className="mt-0.5">
@@ -57,13 +57,13 @@ function Platform({ platform, onProblem }: { platform: PlatformQueue; onProblem:
         </p>
       )}
       {platform.runners.length > 0 && (
-        <ul aria-label={`Runners of ${platform.name}`} className="mt-1.5 grid grid-cols-1 gap-x-6 sm:grid-cols-2">
+        <ul aria-label={`Runners of ${platformTitle(platform)}`} className="mt-1.5 grid grid-cols-1 gap-x-6 sm:grid-cols-2">
           {platform.runners.map((runner) => (
             <RunnerLine key={runner.uuid} runner={runner} onProblem={onProblem} />
           ))}
         </ul>
       )}
-      {platform.waiting.length > 0 && <Waiting groups={platform.waiting} now={now} name={platform.name} />}
+      {platform.waiting.length > 0 && <Waiting groups={platform.waiting} now={now} name={platformTitle(platform)} />}
     </li>
   );
 }

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { JobGroupSchema, PlatformQueueSchema, QueueSchema, WaitingGroupSchema } from "@/gen/millrace/v1/queue_pb";
-import { jobWords, platformWords, queueWords, slotCount, unmatchedWords, waitText } from "./words";
+import { jobWords, platformTitle, platformWords, queueWords, slotCount, unmatchedWords, waitText } from "./words";
 
 const NOW = 1_790_000_000_000;
 const ago = (ms: number) => timestampFromMs(NOW - ms);
@@ -26,6 +26,15 @@ it("says why what waits on a platform waits", () => {
   expect(platformWords(platform({ ...waits, runners: [runner({ draining: true }), runner({ draining: true })] }), NOW)).toBe("Both runners that are online are draining: 5 actions wait until one is resumed; the oldest waits 2 min.");
   expect(platformWords(platform({ ...waits, runners: [runner({ executing: 1 })] }), NOW)).toBe("1 of 2 slots runs an action, jobs of pipelines may have the others; the oldest waits 2 min.");
   expect(platformWords(platform({ queued: 1n, oldestQueuedAt: ago(400), runners: [runner({ executing: 0 })] }), NOW)).toBe("Free slots are taking what waits; the oldest waits 0 s.");
+});
+
+it("calls what runners offer by their names", () => {
+  const named = (...names: string[]) => platform({ name: "Arch=amd64, OSFamily=linux", runners: names.map((name) => runner({ name })) });
+  expect(platformTitle(named("a"))).toBe("a");
+  expect(platformTitle(named("a", "b", "c"))).toBe("a, b, c");
+  expect(platformTitle(named("a", "b", "c", "d", "e"))).toBe("a, b and 3 more");
+  expect(platformTitle(named())).toBe("Arch=amd64, OSFamily=linux");
+  expect(platformTitle(platform({ name: "linux", configured: true, runners: [runner()] }))).toBe("linux");
 });
 
 it("says who could run jobs", () => {

@@ -5,6 +5,8 @@ import { propertiesText } from "./mismatch";
 
 /** A queue that moves lets nobody wait so long while a slot is free. */
 const TAKEN_SOON_MS = 5_000;
+/** So many runners stand in the title of what they offer. */
+const TITLE_RUNNERS = 3;
 
 /** "3 actions ask for OSFamily=windows; no runner offers it. The first fails in 7 s." */
 export function unmatchedWords(group: WaitingGroup, waitMs: number, now: number): string {
@@ -36,6 +38,13 @@ export function platformWords(platform: PlatformQueue, now: number): string | un
   if (busy >= slots) return `${slots === 1 ? "The only slot is busy" : `All ${slots} slots are busy`}${since}.`;
   if (waited !== undefined && waited > TAKEN_SOON_MS) return `${busy} of ${count(slots, "slot")} ${busy === 1 ? "runs an action" : "run actions"}, jobs of pipelines may have the others${since}.`;
   return `Free slots are taking what waits${since}.`;
+}
+
+/** What people call it: its name, or the runners it is there for; the name of an observed one is all that it offers. */
+export function platformTitle(platform: Pick<PlatformQueue, "name" | "configured" | "runners">): string {
+  const names = platform.runners.map((runner) => runner.name);
+  if (platform.configured || names.length === 0) return platform.name;
+  return names.length <= TITLE_RUNNERS ? names.join(", ") : `${names.slice(0, TITLE_RUNNERS - 1).join(", ")} and ${names.length - TITLE_RUNNERS + 1} more`;
 }
 
 /** Why jobs wait, and for whom. */
