@@ -9,6 +9,8 @@ mod listing;
 mod remembered;
 mod reports;
 mod seen;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
