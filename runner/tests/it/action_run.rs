@@ -341,3 +341,23 @@ async fn a_runner_without_actions_asks_for_none() {
     }
     fixture.finish().await;
 }
+
+/// Not a test of anything: prints how many short actions a second this build of the runner does.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn rate_of_short_actions() {
+    for sandbox in [millrace_runner::SandboxMode::Off, millrace_runner::SandboxMode::On] {
+        let fixture = Fixture::start_with(|config| {
+            config.slots = 2;
+            config.actions.sandbox = sandbox;
+        })
+        .await;
+        let ids = (0..1_000).map(|_| Act::new(["/bin/true"]).file("i", "1", false).give(&fixture.server));
+        let (ids, begun) = (ids.collect::<Vec<_>>(), std::time::Instant::now());
+        for id in &ids {
+            assert_eq!(done(&fixture.server, id).await.result().exit_code, 0);
+        }
+        println!("{sandbox:?}: {:.0} actions a second", ids.len() as f64 / begun.elapsed().as_secs_f64());
+        fixture.finish().await;
+    }
+}

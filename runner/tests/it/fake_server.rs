@@ -371,12 +371,13 @@ impl Heard {
         Some(task)
     }
 
-    /// The first that a poll may have. A free slot is served before one that is ahead of it.
+    /// The first that a poll may have.
     fn take(&mut self, wants: i32) -> Option<wire::FetchTaskResponse> {
-        let fits = |task: &wire::FetchTaskResponse| match task.action.is_set() {
-            true => wants != Wants::WANTS_UNSPECIFIED as i32,
-            false => wants != Wants::WANTS_ACTIONS_AHEAD as i32,
+        let unwanted = |task: &wire::FetchTaskResponse| match task.action.as_option() {
+            Some(_) => Wants::WANTS_UNSPECIFIED,
+            None => Wants::WANTS_ACTIONS_AHEAD,
         };
+        let fits = |task: &wire::FetchTaskResponse| wants != unwanted(task) as i32;
         let at = self.queue.iter().position(fits)?;
         self.queue.remove(at)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::action_task::Act;
 use crate::fake_server::{FakeServer, WAIT_MAX_SECONDS};
 use crate::fixture::{folder, is_alive, marked_processes, sh, task};
 
@@ -94,6 +95,40 @@ async fn a_killed_runner_is_cleaned_up_after_by_the_next() {
     assert_eq!(program.exit_code().await, Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_runner_takes_its_actions_with_it() {
+    let (server, data) = (FakeServer::start().await, folder());
+    let mut program = Program::start(&server, &data, &["--sandbox", "off"]);
+    let script = "trap '' TERM HUP; (setsid sh -c 'echo $$ > two.new; mv two.new two; sleep 618' &); \
+                  while [ ! -e two ]; do sleep 0.01; done; echo $$ > one.new; mv one.new one; sleep 619";
+    Act::sh(script).give(&server);
+    let find = |name: &'static str| {
+        let folders = std::fs::read_dir(data.path().join("work")).into_iter().flatten().flatten();
+        folders
+            .filter_map(|folder| std::fs::read_to_string(folder.path().join(name)).ok()?.trim().parse::<u32>().ok())
+            .next()
+    };
+    let mut pids = None;
+    for _ in 0..WAIT_MAX_SECONDS * 50 {
+        pids = find("one").zip(find("two"));
+        if pids.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (one, two) = pids.expect("it runs");
+    assert!(is_alive(one) && is_alive(two));
+    program.signal("-KILL");
+    assert_eq!(program.exit_code().await, None);
+    for _ in 0..WAIT_MAX_SECONDS * 50 {
+        if !is_alive(one) && !is_alive(two) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("they outlive the runner");
+}
+
 #[test]
 fn usage_errors_and_help() {
     let run = |arguments: &[&str]| {
@@ -102,7 +137,19 @@ fn usage_errors_and_help() {
     let help = run(&["--help"]);
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     assert!(help.status.success());
-    for word in ["--server", "--token", "--labels", "--slots", "--data", "--ephemeral", "--pass-env", "Exit codes"] {
+    for word in [
+        "--server",
+        "--token",
+        "--labels",
+        "--slots",
+        "--data",
+        "--ephemeral",
+        "--pass-env",
+        "--property",
+        "--sandbox",
+        "--no-actions",
+        "Exit codes",
+    ] {
         assert!(text.contains(word), "{word}");
     }
     assert_eq!(run(&[]).status.code(), Some(2));
