@@ -19,7 +19,7 @@ export interface Wanted {
 }
 
 /** Asked again while `watch`, or any of them, is under way. */
-export function useExecutions(wanted: Wanted, pageSize: number, watch = false) {
+export function useExecutions(wanted: Wanted, pageSize: number, { watch = false, enabled = true } = {}) {
   const query = useInfiniteQuery(
     QueueService.method.listExecutions,
     { ...wanted, pageSize, pageToken: "" },
@@ -28,6 +28,7 @@ export function useExecutions(wanted: Wanted, pageSize: number, watch = false) {
       getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
       refetchInterval: ({ state }) => (watch || state.data?.pages.some((page) => page.executions.some((each) => !isDone(each))) === true ? POLL_MS : false),
       placeholderData: (before) => before,
+      enabled,
     },
   );
   return { ...query, executions: unique(query.data?.pages.flatMap((page) => page.executions) ?? []) };

@@ -9,8 +9,6 @@ import { StateLabel } from "@/ui/status";
 
 export { Stage };
 
-export const IN_FLIGHT: readonly Stage[] = [Stage.QUEUED, Stage.INPUT_FETCH, Stage.EXECUTING, Stage.OUTPUT_UPLOAD];
-
 export function isDone(execution: Execution): boolean {
   return execution.stage === Stage.DONE;
 }

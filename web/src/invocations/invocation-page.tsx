@@ -166,7 +166,7 @@ function LogTab({ invocation }: { invocation: Invocation }) {
 }
 
 function ExecutionsTab({ invocationId, watch }: { invocationId: string; watch: boolean }) {
-  const list = useExecutions({ invocationId }, EXECUTIONS_PAGE, watch);
+  const list = useExecutions({ invocationId }, EXECUTIONS_PAGE, { watch });
   return <RecentExecutions id="executions" title="Executions of this build" none="Nothing of this build was run by runners of this server. With --remote_executor it would be; what was found in the cache is not run." list={list} />;
 }
 

@@ -1,11 +1,11 @@
-// Executions, newest first: those in flight, or those of one stage, with what can be done to each.
+// Executions, newest first: those in flight, the running before the waiting; or those of one stage. And what can be done to each.
 import { Link } from "@tanstack/react-router";
 import { errorText } from "@/api/transport";
 import { QUEUE_STAGE_NAMES, type QueueStageName } from "@/app/router";
 import { ExecutionMenu } from "@/execution/execution-menu";
 import { ExecutionRow } from "@/execution/execution-row";
 import { useExecutions } from "@/execution/recent-executions";
-import { IN_FLIGHT, Stage } from "@/execution/stage";
+import { Stage } from "@/execution/stage";
 import type { Queue } from "@/gen/millrace/v1/queue_pb";
 import { Button } from "@/ui/button";
 import { Alert } from "@/ui/message";
@@ -15,18 +15,29 @@ import { platformTitle } from "./words";
 const PAGE_SIZE = 50;
 const REFRESH_MS = 1_000;
 
+/** In flight is running and waiting: two lists, so that what runs is seen though a thousand wait. */
 const STAGES: Record<QueueStageName, { label: string; stages: readonly Stage[]; none: string }> = {
-  flight: { label: "In flight", stages: IN_FLIGHT, none: "Nothing is in flight." },
+  flight: { label: "In flight", stages: [], none: "Nothing is in flight." },
   running: { label: "Running", stages: [Stage.INPUT_FETCH, Stage.EXECUTING, Stage.OUTPUT_UPLOAD], none: "No runner has an action now." },
   queued: { label: "Waiting", stages: [Stage.QUEUED], none: "Nothing waits." },
   done: { label: "Finished", stages: [Stage.DONE], none: "No finished execution is remembered." },
 };
 
 export function InFlightPane({ queue, chosen, onProblem }: { queue: Queue; chosen: QueueStageName; onProblem: (text: string) => void }) {
-  const { stages, none } = STAGES[chosen];
-  const list = useExecutions({ stages: [...stages] }, PAGE_SIZE);
-  const { executions, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = list;
-  useAfterChange(queue, REFRESH_MS, () => void refetch());
+  const { none } = STAGES[chosen];
+  const inFlight = chosen === "flight";
+  const running = useExecutions({ stages: [...STAGES.running.stages] }, PAGE_SIZE, { enabled: inFlight });
+  const list = useExecutions({ stages: [...(inFlight ? STAGES.queued : STAGES[chosen]).stages] }, PAGE_SIZE);
+  const { hasNextPage, fetchNextPage, isFetchingNextPage } = list;
+  const error = list.error ?? (inFlight ? running.error : null);
+  const isPending = list.isPending || (inFlight && running.isPending);
+  // One that began between the two answers stands in both.
+  const executions = inFlight ? [...new Map([...running.executions, ...list.executions].map((each) => [each.id, each])).values()] : list.executions;
+  const refetch = () => {
+    void list.refetch();
+    if (inFlight) void running.refetch();
+  };
+  useAfterChange(queue, REFRESH_MS, refetch);
   const platforms = new Map(queue.platforms.map((platform) => [platform.name, platformTitle(platform)]));
   return (
     <section aria-labelledby="executions" className="mt-6">
@@ -59,7 +70,7 @@ export function InFlightPane({ queue, chosen, onProblem }: { queue: Queue; chose
       ) : (
         <ul aria-label="Executions, newest first" data-testid="executions">
           {executions.map((each) => (
-            <ExecutionRow key={each.id} execution={each} platform={platforms.get(each.platform)} menu={<ExecutionMenu execution={each} platforms={platforms} onChanged={() => void refetch()} onProblem={onProblem} />} />
+            <ExecutionRow key={each.id} execution={each} platform={platforms.get(each.platform)} menu={<ExecutionMenu execution={each} platforms={platforms} onChanged={refetch} onProblem={onProblem} />} />
           ))}
         </ul>
       )}

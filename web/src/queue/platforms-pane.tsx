@@ -11,7 +11,7 @@ import { Button } from "@/ui/button";
 import { useNow } from "@/ui/time";
 import { propertiesText } from "./mismatch";
 import { PropertyList } from "./property-list";
-import { platformTitle, platformWords, waitText } from "./words";
+import { platformTitle, platformWords, slotsTaken, waitText } from "./words";
 
 export function PlatformsPane({ platforms, onProblem }: { platforms: readonly PlatformQueue[]; onProblem: (text: string) => void }) {
   if (platforms.length === 0) return null;
@@ -80,8 +80,8 @@ function Figure({ label, value }: { label: string; value: string }) {
 function RunnerLine({ runner, onProblem }: { runner: QueueRunner; onProblem: (text: string) => void }) {
   const { admin } = useRights();
   const drain = useMutation(RunnerService.method.drainRunner, { onSuccess: () => onProblem(""), onError: (error) => onProblem(errorText(error)) });
-  const slots = Math.max(1, runner.slots);
-  const [sign, word, colour] = !runner.online ? ["✗", "offline", "text-bad"] : runner.draining ? ["↓", "draining", "text-warn"] : runner.executing >= slots ? ["▸", "busy", "text-run"] : ["●", "free", "text-ok"];
+  const { busy, all, ahead } = slotsTaken(runner);
+  const [sign, word, colour] = !runner.online ? ["✗", "offline", "text-bad"] : runner.draining ? ["↓", "draining", "text-warn"] : busy >= all ? ["▸", "busy", "text-run"] : ["●", "free", "text-ok"];
   return (
     <li className="flex min-h-8 min-w-0 items-center gap-x-2">
       <span className={`inline-flex w-20 shrink-0 items-center gap-1.5 font-medium ${colour}`}>
@@ -93,7 +93,8 @@ function RunnerLine({ runner, onProblem }: { runner: QueueRunner; onProblem: (te
       <span className="min-w-0 flex-1 truncate" title={runner.name}>
         {runner.name}{" "}
         <span className="text-muted">
-          {runner.executing} of {slots} {slots === 1 ? "slot" : "slots"}
+          {busy} of {all} {all === 1 ? "slot" : "slots"}
+          {ahead > 0 && <span title="Their inputs are fetched while the slots are busy"> · {ahead} ahead</span>}
         </span>
       </span>
       {admin && (

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { JobGroupSchema, PlatformQueueSchema, QueueSchema, WaitingGroupSchema } from "@/gen/millrace/v1/queue_pb";
-import { jobWords, platformTitle, platformWords, queueWords, slotCount, unmatchedWords, waitText } from "./words";
+import { jobWords, platformTitle, platformWords, queueWords, slotCount, slotsTaken, unmatchedWords, waitText } from "./words";
 
 const NOW = 1_790_000_000_000;
 const ago = (ms: number) => timestampFromMs(NOW - ms);
@@ -49,6 +49,8 @@ it("says how the whole stands", () => {
   expect(queueWords(queue({ queued: 2n }))).toBe("2 actions wait for a free slot.");
   expect(queueWords(queue({ queued: 2n, unmatched: [{ queued: 1n }] }))).toBe("1 action finds no platform that satisfies it.");
   expect(slotCount(queue({ platforms: [{ runners: [runner(), runner({ draining: true }), runner({ online: false })] }] }))).toEqual({ busy: 2, all: 2 });
+  expect(slotsTaken({ executing: 5, slots: 4 })).toEqual({ busy: 4, all: 4, ahead: 1 });
+  expect(slotsTaken({ executing: 1, slots: 0 })).toEqual({ busy: 1, all: 1, ahead: 0 });
 });
 
 it("writes waits", () => {

@@ -33,8 +33,8 @@ export function platformWords(platform: PlatformQueue, now: number): string | un
   if (online.length === 0) return `${only(runners.length, "runner")} offline: ${wait} until one is back${since}.`;
   const taking = online.filter((runner) => !runner.draining);
   if (taking.length === 0) return `${only(online.length, "runner that is online", "runners that are online")} draining: ${wait} until one is resumed${since}.`;
-  const slots = taking.reduce((sum, runner) => sum + Math.max(1, runner.slots), 0);
-  const busy = taking.reduce((sum, runner) => sum + runner.executing, 0);
+  const slots = taking.reduce((sum, runner) => sum + slotsTaken(runner).all, 0);
+  const busy = taking.reduce((sum, runner) => sum + slotsTaken(runner).busy, 0);
   if (busy >= slots) return `${slots === 1 ? "The only slot is busy" : `All ${slots} slots are busy`}${since}.`;
   if (waited !== undefined && waited > TAKEN_SOON_MS) return `${busy} of ${count(slots, "slot")} ${busy === 1 ? "runs an action" : "run actions"}, jobs of pipelines may have the others${since}.`;
   return `Free slots are taking what waits${since}.`;
@@ -66,7 +66,14 @@ export function queueWords(queue: Queue): string {
 /** Slots of runners that take work, and how many of them run actions. */
 export function slotCount(queue: Queue): { busy: number; all: number } {
   const runners = queue.platforms.flatMap((platform) => platform.runners).filter((runner) => runner.online && !runner.draining);
-  return { busy: runners.reduce((sum, runner) => sum + runner.executing, 0), all: runners.reduce((sum, runner) => sum + Math.max(1, runner.slots), 0) };
+  const taken = runners.map((runner) => slotsTaken(runner));
+  return { busy: taken.reduce((sum, each) => sum + each.busy, 0), all: taken.reduce((sum, each) => sum + each.all, 0) };
+}
+
+/** What a runner has beyond its slots is fetched ahead: its inputs come while the slots are busy. */
+export function slotsTaken({ executing, slots }: { executing: number; slots: number }): { busy: number; all: number; ahead: number } {
+  const all = Math.max(1, slots);
+  return { busy: Math.min(executing, all), all, ahead: Math.max(0, executing - all) };
 }
 
 /** "12 s", "2 min", "3 h". */

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { curlCall } from "@/api/curl";
 import { useRights } from "@/api/session";
 import { errorText } from "@/api/transport";
+import { QueueService } from "@/gen/millrace/v1/queue_pb";
 import { RunnerService, type Runner } from "@/gen/millrace/v1/runner_pb";
 import { RunnerState } from "@/gen/pkg/proto/runner/v1/runner_pb";
 import { Button } from "@/ui/button";
@@ -22,6 +23,9 @@ const POLL_MS = 3_000;
 
 export function RunnersPage() {
   const { data, error, isPending } = useQuery(RunnerService.method.listRunners, {}, { refetchInterval: POLL_MS });
+  // What runners do for remote execution is the queue's to tell; where there is none, they do nothing for it.
+  const queue = useQuery(QueueService.method.getQueue, {}, { refetchInterval: ({ state }) => (state.error === null ? POLL_MS : false) }).data?.queue;
+  const executing = new Map(queue?.platforms.flatMap((platform) => platform.runners).map((runner) => [runner.uuid, runner.executing]));
   const rights = useRights();
   const [adding, setAdding] = useState(false);
   const [problem, setProblem] = useState("");
@@ -47,7 +51,7 @@ export function RunnersPage() {
       ) : (
         <ul aria-label="Runners" className="mt-2 border-t">
           {runners.map((runner) => (
-            <RunnerItem key={runner.uuid} runner={runner} admin={rights.admin} onProblem={setProblem} />
+            <RunnerItem key={runner.uuid} runner={runner} actions={executing.get(runner.uuid) ?? 0} admin={rights.admin} onProblem={setProblem} />
           ))}
         </ul>
       )}
@@ -56,7 +60,7 @@ export function RunnersPage() {
   );
 }
 
-function RunnerItem({ runner, admin, onProblem }: { runner: Runner; admin: boolean; onProblem: (text: string) => void }) {
+function RunnerItem({ runner, actions, admin, onProblem }: { runner: Runner; actions: number; admin: boolean; onProblem: (text: string) => void }) {
   const client = useQueryClient();
   const [removing, setRemoving] = useState(false);
   const done = {
@@ -71,13 +75,13 @@ function RunnerItem({ runner, admin, onProblem }: { runner: Runner; admin: boole
   const { uuid } = runner;
   return (
     <li className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-4 gap-y-1 border-b py-2.5 sm:grid-cols-[104px_minmax(0,1fr)_auto]">
-      <RunnerStanding runner={runner} />
+      <RunnerStanding runner={runner} busy={actions > 0} />
       <div className="col-span-2 row-start-2 min-w-0 sm:col-span-1 sm:row-start-auto">
         <div className="flex flex-wrap items-center gap-x-3">
           <span className="font-medium">{runner.name}</span>
           <span className="text-muted">
             {[runner.os, runner.arch].filter((part) => part !== "").join("/")}
-            {runner.version !== "" && ` · ${runner.version}`} · {runner.tasks.length} of {runner.slots || 1} {(runner.slots || 1) === 1 ? "slot" : "slots"} taken
+            {runner.version !== "" && ` · ${runner.version}`} · {Math.min(runner.slots || 1, runner.tasks.length + actions)} of {runner.slots || 1} {(runner.slots || 1) === 1 ? "slot" : "slots"} taken
             {runner.ephemeral && " · leaves after one task"}
           </span>
           <Id id={uuid} label={`the id of ${runner.name}`} />
@@ -99,6 +103,14 @@ function RunnerItem({ runner, admin, onProblem }: { runner: Runner; admin: boole
             </span>
           </div>
         ))}
+        {actions > 0 && (
+          <div className="pt-0.5">
+            <Link to="/queue" search={{ stage: "running" }} className="text-link">
+              {actions === 1 ? "1 action" : `${actions} actions`}
+            </Link>{" "}
+            <span className="text-muted">of remote execution</span>
+          </div>
+        )}
         <div className="text-[12px] leading-4 text-muted">
           heard of <Ago at={runner.lastSeenAt === undefined ? undefined : timestampMs(runner.lastSeenAt)} />
           {runner.registeredAt !== undefined && (
@@ -142,13 +154,13 @@ function RunnerItem({ runner, admin, onProblem }: { runner: Runner; admin: boole
 }
 
 /** What a runner does, as icon, word and colour. */
-function RunnerStanding({ runner }: { runner: Runner }) {
+function RunnerStanding({ runner, busy }: { runner: Runner; busy: boolean }) {
   const [word, colour, shape] =
     runner.state === RunnerState.OFFLINE
       ? ["Offline", "text-bad", <path key="o" d="m5 5 6 6m0-6-6 6" />]
       : runner.draining
         ? ["Draining", "text-warn", <path key="d" d="M8 4.5v5.500m0 0 2.5-2.500M8 10 5.5 7.5" />]
-        : runner.state === RunnerState.ACTIVE
+        : runner.state === RunnerState.ACTIVE || busy
           ? ["Busy", "text-run", <path key="a" d="M6.5 5.200v5.600L11 8z" fill="currentColor" />]
           : runner.state === RunnerState.IDLE
             ? ["Idle", "text-ok", <circle key="i" cx="8" cy="8" r="2.2" fill="currentColor" />]
