@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Caller, Gate, Tokens, stream_key};
 use crate::cache::Cache;
 use crate::config::{CacheConfig, Config, ExecutionConfig};
+use crate::execution_streams::ExecutionStreams;
 use crate::metrics::Metrics;
 
 /// The database file below the data folder.
@@ -102,6 +103,8 @@ impl App {
         let execution = Execution::open(Arc::new(store.clone()), blobs, actions, Arc::clone(&clock), options)
             .await
             .context("cannot open the queue of remote execution")?;
+        let outputs = ExecutionStreams::new(Arc::clone(&execution), Arc::clone(&cache.blobs));
+        streams.set_fallback(Arc::new(outputs));
         let app = Self {
             dispatch: Dispatch::new(Arc::clone(&scheduler), Arc::clone(&execution)),
             scheduler,

@@ -59,6 +59,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         ..Default::default()
     };
     let config = raw.resolve(true)?;
+    let runs_actions = config.execution.enabled;
     let server = open(&config).await?;
     let url = server.url.clone();
     let runner = if slots == 0 {
@@ -70,6 +71,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         config.slots = slots;
         config.labels = args.labels;
         config.name = "built-in".into();
+        config.actions.enabled = runs_actions;
         Some(config)
     };
     let stop = stop_on_signal()?;

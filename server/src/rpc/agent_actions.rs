@@ -48,7 +48,8 @@ pub fn reported(request: &wire::UpdateTaskRequest, runner_uuid: Option<String>) 
     let report = request.action.as_option().ok_or_else(|| Error::invalid("action", "is missing"))?;
     let done = report.stage.as_known() == Some(action_report::Stage::STAGE_DONE);
     if done == report.response.is_empty() {
-        let message = if done { "is missing: an action that is done has one" } else { "is there before the action is done" };
+        let message =
+            if done { "is missing: an action that is done has one" } else { "is there before the action is done" };
         return Err(Error::invalid("action.response", message));
     }
     if report.give_back && !done {

@@ -70,7 +70,9 @@ mod tests {
         assert_eq!(split("operations/1"), Some(("", "1")));
         assert_eq!(split("/operations/1"), Some(("", "1")));
         assert_eq!(split("a/b/operations/1"), Some(("a/b", "1")));
-        for garbage in ["", "1", "operations", "operations/", "a/1", "myoperations/1", "a/operations/1/", "a/operations/"] {
+        for garbage in
+            ["", "1", "operations", "operations/", "a/1", "myoperations/1", "a/operations/1/", "a/operations/"]
+        {
             assert_eq!(split(garbage), None, "{garbage:?}");
         }
     }

@@ -38,9 +38,7 @@ impl OperationsDoor {
     /// The operation when it is done or when the time is up.
     async fn wait(&self, name: &OperationName, timeout: Duration) -> Result<OperationState, Error> {
         let mut watch = self.app.execution.wait(&name.instance, &name.id).await?;
-        let done = async {
-            while watch.state().response.is_none() && watch.changed().await.is_some() {}
-        };
+        let done = async { while watch.state().response.is_none() && watch.changed().await.is_some() {} };
         tokio::select! {
             // Time is up or not: what it is now is the answer.
             _ = tokio::time::timeout(timeout, done) => Ok(watch.state()),

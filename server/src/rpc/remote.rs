@@ -6,7 +6,8 @@ use connectrpc::{Limits, Router};
 use millrace_proto::{asset, build_events, bytestream, logstream, longrunning, reapi};
 
 use super::{
-    ActionCacheDoor, BuildEventDoor, ByteStreamDoor, CapabilitiesDoor, CasDoor, ExecutionDoor, FetchDoor, LogStreamDoor, OperationsDoor, PushDoor,
+    ActionCacheDoor, BuildEventDoor, ByteStreamDoor, CapabilitiesDoor, CasDoor, ExecutionDoor, FetchDoor,
+    LogStreamDoor, OperationsDoor, PushDoor,
 };
 use crate::app::App;
 
@@ -51,7 +52,10 @@ pub fn add(app: &Arc<App>, router: Router) -> Router {
         (format!("{}/Write", bytestream::BYTE_STREAM_SERVICE_NAME), WRITE_MESSAGE_MAX_BYTES),
         (format!("{cas}/BatchUpdateBlobs"), BATCH_MESSAGE_MAX_BYTES),
         (format!("{cas}/FindMissingBlobs"), DIGESTS_MESSAGE_MAX_BYTES),
-        (format!("{}/PublishBuildToolEventStream", build_events::PUBLISH_BUILD_EVENT_SERVICE_NAME), EVENT_MESSAGE_MAX_BYTES),
+        (
+            format!("{}/PublishBuildToolEventStream", build_events::PUBLISH_BUILD_EVENT_SERVICE_NAME),
+            EVENT_MESSAGE_MAX_BYTES,
+        ),
     ] {
         let limits = Limits::default().with_max_message_size(bytes).with_max_request_body_size(bytes);
         router = router.with_route_limits(&method, limits);

@@ -22,10 +22,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What the call is for. Nothing, where the header is missing or is no such message; the first, where it comes twice.
 pub fn origin(ctx: &RequestContext) -> Origin {
-    let said = read(ctx, |metadata| Origin {
-        mnemonic: word(metadata.action_mnemonic),
-        target: word(metadata.target_id),
-    });
+    let said =
+        read(ctx, |metadata| Origin { mnemonic: word(metadata.action_mnemonic), target: word(metadata.target_id) });
     said.unwrap_or_default()
 }
 

@@ -8,9 +8,7 @@ use tonic::{Code, Request, Status};
 use crate::app::{TestApp, within};
 
 /// Services whose messages are known already and that come with remote execution.
-const NOT_SERVED_YET: [&str; 1] = [
-    "build.bazel.remote.logstream.v1.LogStreamService",
-];
+const NOT_SERVED_YET: [&str; 1] = ["build.bazel.remote.logstream.v1.LogStreamService"];
 
 /// Whether a service of the descriptors is served.
 pub fn is_served(service: &str) -> bool {

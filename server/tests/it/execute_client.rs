@@ -1,8 +1,6 @@
 //! A client of remote execution that shares no code with the server: it stores actions, asks for them, and checks of every
 //! message it gets what every message has to be.
 
-use std::time::Duration;
-
 use bazel_remote_apis::build::bazel::remote::execution::v2 as re;
 use bazel_remote_apis::google::longrunning as lro;
 use bazel_remote_apis::google::longrunning::operations_client::OperationsClient;
@@ -244,6 +242,3 @@ impl Seen {
 pub fn status(response: &re::ExecuteResponse) -> (i32, String) {
     response.status.clone().map_or((0, String::new()), |status| (status.code, status.message))
 }
-
-/// A second's fraction, for what must not take longer.
-pub const SOON: Duration = Duration::from_secs(20);

@@ -54,7 +54,10 @@ async fn the_whole_life_of_an_action() {
 
     runner.says(&task, Stage::InputFetch).await.expect("taken");
     let seen = running.until("with a runner", |seen| seen.stage() == At::Executing).await;
-    assert!(task.stdout_write_name.starts_with(&seen.metadata.stdout_stream_name), "the name to read is without the secret");
+    assert!(
+        task.stdout_write_name.starts_with(&seen.metadata.stdout_stream_name),
+        "the name to read is without the secret"
+    );
     assert_ne!(task.stdout_write_name, seen.metadata.stdout_stream_name);
     let told = runner.says(&task, Stage::Executing).await.expect("taken");
     assert_eq!((told.pipeline_state.as_str(), told.success, told.terminate), ("running", true, false));
@@ -160,7 +163,10 @@ async fn reports_of_who_does_not_hold_the_action_change_nothing() {
     assert_eq!(running.done().await.result.expect("a result").stdout_raw, b"right");
     // Once it is over, too: an end that is said again is fine, another's word is not.
     let again = stranger.ends(&second, &printed("again")).await;
-    assert!(again.is_ok() || again.as_ref().is_err_and(|refusal| refusal.code() == Code::PermissionDenied), "{again:?}");
+    assert!(
+        again.is_ok() || again.as_ref().is_err_and(|refusal| refusal.code() == Code::PermissionDenied),
+        "{again:?}"
+    );
     assert_eq!(holder.says(&second, Stage::Executing).await.expect_err("gone").code(), Code::Unauthenticated);
     test.close().await;
 }
@@ -174,8 +180,14 @@ async fn reports_that_can_not_be_are_invalid_and_name_the_field() {
     let task = runner.fetch().await;
     let cases = [
         (ActionReport { stage: Stage::Done.into(), ..ActionReport::default() }, "action.response"),
-        (ActionReport { response: vec![8; 3], stage: Stage::Executing.into(), ..ActionReport::default() }, "action.response"),
-        (ActionReport { response: vec![0xff; 9], stage: Stage::Done.into(), ..ActionReport::default() }, "action.response"),
+        (
+            ActionReport { response: vec![8; 3], stage: Stage::Executing.into(), ..ActionReport::default() },
+            "action.response",
+        ),
+        (
+            ActionReport { response: vec![0xff; 9], stage: Stage::Done.into(), ..ActionReport::default() },
+            "action.response",
+        ),
         (ActionReport { give_back: true, ..ActionReport::default() }, "action.give_back"),
     ];
     for (report, field) in cases {
@@ -262,8 +274,7 @@ async fn missing_blobs_are_told_where_every_client_finds_them() {
     let root = re::Directory { files: lost.iter().enumerate().map(file).collect(), ..re::Directory::default() };
     let command = client.remote.put_one(&Work::of(&["/bin/true"]).command.encode_to_vec()).await;
     let root = client.remote.put_one(&root.encode_to_vec()).await;
-    let action =
-        re::Action { command_digest: Some(command), input_root_digest: Some(root), ..re::Action::default() };
+    let action = re::Action { command_digest: Some(command), input_root_digest: Some(root), ..re::Action::default() };
     let action = client.remote.put_one(&action.encode_to_vec()).await;
     let running = client.ask(client.request(&action)).await.expect("an operation that is done");
     let response = running.done().await;
@@ -460,7 +471,9 @@ async fn a_server_that_executes_nothing_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn capabilities_say_what_the_caller_may() {
     let test = TestApp::with_tokens().await;
-    for (role, wanted) in [(Role::CacheRead, false), (Role::CacheWrite, false), (Role::Execute, true), (Role::Admin, true)] {
+    for (role, wanted) in
+        [(Role::CacheRead, false), (Role::CacheWrite, false), (Role::Execute, true), (Role::Admin, true)]
+    {
         let client = Client::with(&test, &test.token(role).await, "");
         let capabilities = client.remote.capabilities().await.expect("an answer").execution_capabilities.expect("some");
         assert_eq!(capabilities.exec_enabled, wanted, "{role:?}");
@@ -479,7 +492,10 @@ async fn what_happens_is_counted() {
     let action = client.store(&Work::of(&["/bin/true"])).await;
     let running = client.ask(client.request(&action)).await.expect("taken");
     let waits = test.app.metrics.text(&test.app).await.expect("text");
-    assert!(waits.lines().any(|line| line.starts_with("millrace_execution_queued{") && line.ends_with(" 1")), "{waits}");
+    assert!(
+        waits.lines().any(|line| line.starts_with("millrace_execution_queued{") && line.ends_with(" 1")),
+        "{waits}"
+    );
     let task = runner.fetch().await;
     runner.succeeds(&task, "").await;
     running.done().await;

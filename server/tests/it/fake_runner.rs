@@ -1,8 +1,6 @@
 //! A runner of actions that executes nothing: each of its calls is made when the test says so. It speaks the runner protocol
 //! by the stubs that prost and tonic generate.
 
-use std::time::Duration;
-
 use bazel_remote_apis::build::bazel::remote::execution::v2 as re;
 use millrace_bench::wire::runner_v1::action_report::Stage;
 use millrace_bench::wire::runner_v1::fetch_task_request::Wants;
@@ -163,7 +161,11 @@ pub fn printed(stdout: &str) -> re::ExecuteResponse {
 
 /// An end of the command by itself.
 pub fn exited(exit_code: i32, stdout: &str) -> re::ExecuteResponse {
-    let now = || Some(std::time::SystemTime::now().into());
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let (seconds, nanos) = (since.as_secs() as i64, since.subsec_nanos() as i32);
+        Some(bazel_remote_apis::google::protobuf::Timestamp { seconds, nanos })
+    };
     let metadata = re::ExecutedActionMetadata {
         worker: "fake".into(),
         worker_start_timestamp: now(),
@@ -183,11 +185,8 @@ pub fn exited(exit_code: i32, stdout: &str) -> re::ExecuteResponse {
 
 /// An end for another reason.
 pub fn failed(code: tonic::Code, message: &str) -> re::ExecuteResponse {
-    let status = bazel_remote_apis::google::rpc::Status {
-        code: code as i32,
-        message: message.into(),
-        ..Default::default()
-    };
+    let status =
+        bazel_remote_apis::google::rpc::Status { code: code as i32, message: message.into(), ..Default::default() };
     re::ExecuteResponse { status: Some(status), ..Default::default() }
 }
 
@@ -200,6 +199,3 @@ pub fn action_of(task: &ActionTask) -> re::Action {
 pub fn command_of(task: &ActionTask) -> re::Command {
     re::Command::decode(task.command.as_slice()).expect("a Command")
 }
-
-/// Longer than the server may take for anything that it does at its tick.
-pub const TICKS: Duration = Duration::from_secs(5);

@@ -117,7 +117,10 @@ async fn an_operation_is_waited_for_as_long_as_one_says() {
     let runner = FakeRunner::start(&test, "alpha").await;
     let running = client.start(&Work::of(&["/bin/true"])).await;
     let wait = async |timeout: Option<Duration>| {
-        let timeout = timeout.map(|timeout| timeout.try_into().expect("a duration"));
+        let timeout = timeout.map(|timeout| bazel_remote_apis::google::protobuf::Duration {
+            seconds: timeout.as_secs() as i64,
+            nanos: timeout.subsec_nanos() as i32,
+        });
         let request = lro::WaitOperationRequest { name: running.now.name.clone(), timeout };
         let answer = within("WaitOperation", client.operations.clone().wait_operation(request)).await;
         answer.map(|answer| Seen::of(answer.into_inner()))
@@ -159,7 +162,8 @@ async fn names_that_nobody_has_are_not_found() {
     let client = Client::of(&test);
     let long = "x/".repeat(5_000);
     let unknown = "operations/00000000-0000-0000-0000-000000000000";
-    for name in ["", "operations", "operations/", "garbage", "operations/../..", "a/blobs/operations/x", unknown, &long] {
+    for name in ["", "operations", "operations/", "garbage", "operations/../..", "a/blobs/operations/x", unknown, &long]
+    {
         let code = |refusal: Status| (refusal.code(), refusal.message().len() < 1_000);
         let wanted = (Code::NotFound, true);
         assert_eq!(client.get(name).await.map_err(code).expect_err(name), wanted, "{name}");

@@ -2,6 +2,9 @@
 
 mod actions;
 mod batches;
+mod execution;
+#[cfg(target_os = "linux")]
+mod execution_runner;
 mod log_streams;
 
 use bazel_remote_apis::google::bytestream::WriteRequest;
