@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod dev;
+mod execution_streams;
 pub mod http;
 pub mod metrics;
 mod open_files;

@@ -1,10 +1,13 @@
 //! The points about log streams.
 
 use bazel_remote_apis::google::bytestream::WriteRequest;
+use millrace_bench::wire::runner_v1::action_report::Stage;
 use tonic::Code;
 
 use crate::app::{TestApp, within};
 use crate::cas_client::Remote;
+use crate::execute_client::{Client, Work};
+use crate::fake_runner::FakeRunner;
 use crate::log_streams::Made;
 
 #[tokio::test]
@@ -98,5 +101,32 @@ async fn the_name_of_a_log_never_changes_within_a_call() {
     assert_eq!(changed.code(), Code::InvalidArgument, "{changed}");
     assert!(!changed.message().contains(&two.write_name), "{changed}");
     assert_eq!(two.remote.status(&two.write_name).await.expect("known"), (0, false));
+    test.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn point_28_an_output_that_was_never_streamed_is_read_from_the_result() {
+    let test = TestApp::open().await;
+    let client = Client::within(&test, "team/quick");
+    let runner = FakeRunner::start(&test, "quick").await;
+    let mut running = client.start(&Work::of(&["/bin/echo", "quick"])).await;
+    let task = runner.fetch().await;
+    runner.says(&task, Stage::Executing).await.expect("taken");
+    let seen = running.until("executing", |seen| !seen.metadata.stdout_stream_name.is_empty()).await;
+    let (stdout, stderr) = (seen.metadata.stdout_stream_name, seen.metadata.stderr_stream_name);
+    // A reader that came before the end, and others after it.
+    let early = {
+        let (remote, name) = (client.remote.clone(), stdout.clone());
+        tokio::spawn(async move { remote.read(&name).await })
+    };
+    runner.succeeds(&task, "quick, without an end").await;
+    running.done().await;
+    assert_eq!(within("the reader", early).await.expect("no panic").expect("bytes"), b"quick, without an end");
+    assert_eq!(client.remote.read_part(&stdout, 7, 7).await.expect("bytes"), b"without");
+    assert_eq!(client.remote.read(&stderr).await.expect("bytes"), b"");
+    let other = stdout.replace(".1.stdout", ".2.stdout");
+    assert_ne!(other, stdout);
+    let missing = client.remote.read(&other).await.expect_err("a lease that there never was");
+    assert_eq!(missing.code(), Code::NotFound, "{missing}");
     test.close().await;
 }
