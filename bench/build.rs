@@ -14,7 +14,6 @@ const FILES: &[&str] = &[
     "millrace/v1/queue.proto",
     "millrace/v1/invocation.proto",
     "google/devtools/build/v1/publish_build_event.proto",
-    "build_event_stream/build_event_stream.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,6 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/_wire.rs"));
 }
 
-pub use generated::build_event_stream;
 pub use generated::google::devtools::build::v1 as build_events;
 pub use generated::millrace::v1 as millrace_v1;
 pub use generated::pkg::proto::runner::v1 as runner_v1;
