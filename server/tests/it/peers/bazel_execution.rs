@@ -13,6 +13,8 @@ const ACTIONS: u32 = 39;
 const MANY: u32 = 500;
 /// Exit code: the build failed.
 const BUILD_FAILED: i32 = 1;
+/// Bazel's exit code when remote execution itself failed.
+const REMOTE_ERROR: i32 = 34;
 /// Exit code: the build was well and a test was not.
 const TESTS_FAILED: i32 = 3;
 
@@ -112,7 +114,8 @@ async fn bazel_says_why_an_action_failed() {
     assert_eq!(slow.code, TESTS_FAILED, "{}", slow.all());
     assert!(slow.out.contains("TIMEOUT") && slow.out.contains("it began"), "{}", slow.all());
     let elsewhere = scene.bazel("build", &["//bad:elsewhere"], &["--remote_retries=0"]).await;
-    assert_eq!(elsewhere.code, BUILD_FAILED, "{}", elsewhere.all());
+    // The action could not be run at all: to Bazel that is an error of remote execution, not of the build.
+    assert_eq!(elsewhere.code, REMOTE_ERROR, "{}", elsewhere.all());
     for word in ["OSFamily", "plan9", "linux", "cores", "4096"] {
         assert!(elsewhere.err.contains(word), "{word} is not in {}", elsewhere.all());
     }

@@ -72,7 +72,7 @@ async fn bgd_lists_waits_for_and_cancels_operations() {
     })
     .await;
     let status = run(&test, "operation", &["status", &name]).await;
-    assert!(status.out.contains("EXECUTING") || status.out.contains("QUEUED"), "{}", status.all());
+    assert!(status.out.contains("Executing") || status.out.contains("Queued"), "{}", status.all());
     run(&test, "operation", &["cancel", &name]).await;
     let waited = said(&mut bgd(&test, "operation", &["wait", &name])).await;
     assert!(waited.all().to_uppercase().contains("CANCEL"), "{}", waited.all());
