@@ -50,13 +50,8 @@ impl wire::PublishBuildEvent for BuildEventDoor {
         // Its service level asks for what every event has: it is seen as soon as it is stored.
         let request = request.to_owned_message();
         let timeout = request.stream_timeout.as_option().map(|time| time.seconds.saturating_mul(1_000));
-        let mut publication = publication(
-            &self.app,
-            &caller,
-            request.build_event.into_option(),
-            &request.project_id,
-            false,
-        )?;
+        let mut publication =
+            publication(&self.app, &caller, request.build_event.into_option(), &request.project_id, false)?;
         publication.keywords = request.notification_keywords;
         publication.check_preceding = request.check_preceding_lifecycle_events_present;
         publication.timeout_ms = timeout;
@@ -199,7 +194,8 @@ fn publication(
     let ordered = event.ok_or_else(|| missing(""))?;
     let event = ordered.event.into_option().ok_or_else(|| missing(".event"))?;
     if !of_tool && !is_lifecycle(event.event.as_ref()) {
-        let message = "build_event.event: is no lifecycle event; PublishBuildToolEventStream takes those of build tools";
+        let message =
+            "build_event.event: is no lifecycle event; PublishBuildToolEventStream takes those of build tools";
         return Err(ConnectError::invalid_argument(message));
     }
     let id = ordered.stream_id.into_option().ok_or_else(|| missing(".stream_id"))?;

@@ -9,7 +9,9 @@ use buffa::Message;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures::{Stream, stream};
 use millrace_engine::error::{Error, Result};
-use millrace_engine::invocations::{Changes, EventPosition, InvocationFilter, InvocationPosition, TargetFilter, TargetPosition};
+use millrace_engine::invocations::{
+    Changes, EventPosition, InvocationFilter, InvocationPosition, TargetFilter, TargetPosition,
+};
 use millrace_proto::build_events as events;
 use millrace_proto::millrace::v1 as api;
 use serde::Serialize;
@@ -47,7 +49,11 @@ impl InvocationDoor {
         Self { app }
     }
 
-    async fn list(&self, caller: &Caller, request: &api::ListInvocationsRequest) -> Result<api::ListInvocationsResponse> {
+    async fn list(
+        &self,
+        caller: &Caller,
+        request: &api::ListInvocationsRequest,
+    ) -> Result<api::ListInvocationsResponse> {
         let instance = match &request.instance {
             Some(name) => Some(self.app.cache.instances.of(caller, name)?.as_str().to_owned()),
             None => caller.project().map(ToOwned::to_owned),
@@ -83,7 +89,12 @@ impl InvocationDoor {
             statuses: request.statuses.iter().map(buffa::EnumValue::to_i32).collect(),
             text: text("text", &request.text)?.to_owned(),
             tests_only: request.tests_only,
-            after: after.map(|(rank, label, configuration, aspect)| TargetPosition { rank, label, configuration, aspect }),
+            after: after.map(|(rank, label, configuration, aspect)| TargetPosition {
+                rank,
+                label,
+                configuration,
+                aspect,
+            }),
             limit: limit + 1,
         };
         let mut page = self.app.invocations.targets(&request.id, filter).await?;

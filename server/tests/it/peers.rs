@@ -2,6 +2,7 @@
 //! they print is what a user would see. `scripts/setup.sh` installs them; one that is missing fails its tests.
 
 mod bazel;
+mod bazel_events;
 mod bazel_execution;
 mod bgd;
 mod bgd_execution;

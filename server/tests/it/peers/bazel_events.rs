@@ -102,7 +102,8 @@ async fn bazel_builds_are_shown_as_they_went() {
 
     let arguments = ["test", "//...", "--", "-//:breaks", "-//:fails_test", "-//:slow"];
     let flags = scene.flags();
-    let with_flags: Vec<&str> = [&arguments[..1], &flags.each_ref().map(String::as_str), &[cache.as_str()], &arguments[1..]].concat();
+    let with_flags: Vec<&str> =
+        [&arguments[..1], &flags.each_ref().map(String::as_str), &[cache.as_str()], &arguments[1..]].concat();
     let said = scene.bazel.run(&with_flags).await;
     assert_eq!(said.code, 0, "{}", said.all());
     assert!(!said.err.contains("Build Event Protocol upload failed"), "{}", said.all());
