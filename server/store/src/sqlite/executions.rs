@@ -19,7 +19,7 @@ const FORGET: &str = "DELETE FROM finished_executions WHERE id = $1";
 /// The time at which the first of those ended that are too many.
 const KEPT_SINCE: &str = "SELECT finished_ms FROM finished_executions ORDER BY finished_ms DESC LIMIT 1 OFFSET $1";
 const PRUNE: &str = "DELETE FROM finished_executions WHERE id IN
-    (SELECT id FROM finished_executions WHERE finished_ms < $1 OR finished_ms <= $2 ORDER BY finished_ms LIMIT $3)";
+    (SELECT id FROM finished_executions WHERE finished_ms < $1 ORDER BY finished_ms LIMIT $2)";
 
 #[async_trait]
 impl ExecutionStore for SqliteStore {
@@ -80,10 +80,10 @@ impl ExecutionStore for SqliteStore {
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         let query = sqlx::query_scalar(KEPT_SINCE).bind(keep);
         let beyond: Option<i64> = query.fetch_optional(self.readers()).await.during("read the history")?;
-        let beyond = beyond.unwrap_or(i64::MIN);
+        let before_ms = beyond.map_or(before_ms, |beyond| before_ms.max(beyond.saturating_add(1)));
         self.write("forget old executions", move |connection| {
             Box::pin(async move {
-                let query = sqlx::query(PRUNE).bind(before_ms).bind(beyond).bind(limit);
+                let query = sqlx::query(PRUNE).bind(before_ms).bind(limit);
                 let done = query.execute(connection).await.during("forget old executions")?;
                 Ok(done.rows_affected())
             })
