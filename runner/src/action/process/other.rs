@@ -24,8 +24,14 @@ pub struct Berth {
 
 struct Running {
     group: Option<Group>,
-    out: Option<ChildStdout>,
-    error: Option<ChildStderr>,
+    out: Pipe<ChildStdout>,
+    error: Pipe<ChildStderr>,
+}
+
+struct Pipe<R> {
+    /// None: it is closed.
+    reader: Option<R>,
+    buffer: Vec<u8>,
 }
 
 impl Berth {
@@ -51,7 +57,7 @@ impl Berth {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = Group::spawn(command).map_err(NotRun::NotStarted)?;
         let (out, error) = group.pipes();
-        self.running = Some(Running { group: Some(group), out, error });
+        self.running = Some(Running { group: Some(group), out: Pipe::new(out), error: Pipe::new(error) });
         Ok(())
     }
 
@@ -60,12 +66,20 @@ impl Berth {
         let nothing = || NotRun::Local(io::Error::other("nothing runs"));
         let running = self.running.as_mut().ok_or_else(nothing)?;
         let group = running.group.as_mut().ok_or_else(nothing)?;
-        self.buffer.clear();
-        self.buffer.reserve(PIPE_READ_BYTES);
-        let ended = tokio::select! {
-            ended = group.wait() => ended.map_err(NotRun::Local)?,
-            () = read(&mut running.out, &mut self.buffer) => return Ok(Event::Printed(Stream::Out)),
-            () = read(&mut running.error, &mut self.buffer) => return Ok(Event::Printed(Stream::Error)),
+        let ended = loop {
+            let (out, error) = (&mut running.out, &mut running.error);
+            let (has_out, has_error) = (out.reader.is_some(), error.reader.is_some());
+            tokio::select! {
+                ended = group.wait() => break ended.map_err(NotRun::Local)?,
+                count = out.read(), if has_out => if count > 0 {
+                    std::mem::swap(&mut self.buffer, &mut out.buffer);
+                    return Ok(Event::Printed(Stream::Out));
+                },
+                count = error.read(), if has_error => if count > 0 {
+                    std::mem::swap(&mut self.buffer, &mut error.buffer);
+                    return Ok(Event::Printed(Stream::Error));
+                },
+            }
         };
         let group = running.group.take().ok_or_else(nothing)?;
         let left = platform::sweep(vec![group], String::new()).await as u32;
@@ -75,19 +89,26 @@ impl Berth {
     /// After the end: what is still to be read, one stream at a time.
     pub async fn rest(&mut self) -> Option<Stream> {
         let running = self.running.as_mut()?;
-        self.buffer.clear();
-        self.buffer.reserve(PIPE_READ_BYTES);
-        let quiet = tokio::time::sleep(Duration::from_millis(PIPE_QUIET_MS));
-        let stream = tokio::select! {
-            () = read(&mut running.out, &mut self.buffer) => Some(Stream::Out),
-            () = read(&mut running.error, &mut self.buffer) => Some(Stream::Error),
-            () = quiet, if running.out.is_some() || running.error.is_some() => None,
-            else => None,
-        };
-        if stream.is_none() {
-            self.running = None;
+        loop {
+            let (out, error) = (&mut running.out, &mut running.error);
+            let (has_out, has_error) = (out.reader.is_some(), error.reader.is_some());
+            if !has_out && !has_error {
+                break;
+            }
+            tokio::select! {
+                count = out.read(), if has_out => if count > 0 {
+                    std::mem::swap(&mut self.buffer, &mut out.buffer);
+                    return Some(Stream::Out);
+                },
+                count = error.read(), if has_error => if count > 0 {
+                    std::mem::swap(&mut self.buffer, &mut error.buffer);
+                    return Some(Stream::Error);
+                },
+                () = tokio::time::sleep(Duration::from_millis(PIPE_QUIET_MS)) => break,
+            }
         }
-        stream
+        self.running = None;
+        None
     }
 
     /// There is no sandbox here that would have one.
@@ -123,13 +144,20 @@ impl Berth {
     pub async fn end(self) {}
 }
 
-/// Reads what is there; pends for ever once the pipe is closed.
-async fn read<R: AsyncRead + Unpin>(pipe: &mut Option<R>, buffer: &mut Vec<u8>) {
-    if let Some(reader) = pipe {
-        match reader.read_buf(buffer).await {
-            Ok(count) if count > 0 => return,
-            _ => *pipe = None,
-        }
+impl<R: AsyncRead + Unpin> Pipe<R> {
+    fn new(reader: Option<R>) -> Self {
+        Self { reader, buffer: Vec::new() }
     }
-    std::future::pending().await
+
+    /// Reads what is there into the buffer; nothing once the pipe is closed. May be dropped and called again.
+    async fn read(&mut self) -> usize {
+        let Some(reader) = &mut self.reader else { return 0 };
+        self.buffer.clear();
+        self.buffer.reserve(PIPE_READ_BYTES);
+        let count = reader.read_buf(&mut self.buffer).await.unwrap_or(0);
+        if count == 0 {
+            self.reader = None;
+        }
+        count
+    }
 }
