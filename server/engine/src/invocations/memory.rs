@@ -104,8 +104,10 @@ impl InvocationStore for MemoryInvocations {
 
     async fn silent(&self, now_ms: i64, limit: u32) -> Result<Vec<String>> {
         let kept = self.lock();
-        let silent = kept.rows.values().filter(|row| !row.complete && row.updated_ms + row.timeout_ms <= now_ms);
-        Ok(silent.map(|row| row.id.clone()).take(limit as usize).collect())
+        let mut silent: Vec<_> = kept.rows.values().collect();
+        silent.retain(|row| !row.complete && row.updated_ms + row.timeout_ms <= now_ms);
+        silent.sort_by_key(|row| row.updated_ms);
+        Ok(silent.into_iter().map(|row| row.id.clone()).take(limit as usize).collect())
     }
 
     async fn targets(&self, id: &str, filter: TargetFilter) -> Result<TargetPage> {

@@ -142,7 +142,8 @@ async fn what_was_stored_is_taken_again_and_a_gap_is_refused() {
 async fn streams_do_not_wait_for_each_other_and_a_restart_goes_on() {
     let mut scene = Scene::new();
     scene.tool("i", 1, vec![built("//:a"), prints("a")]).await.unwrap();
-    let console = wire::build_event::ConsoleOutput { output: Some("w".to_owned().into()), ..Default::default() };
+    let text = wire::build_event::console_output::Output::TextOutput("w".into());
+    let console = wire::build_event::ConsoleOutput { output: Some(text), ..Default::default() };
     let says = event(Event::ConsoleOutput(Box::new(console)));
     scene.publish(stream("i", component::WORKER), 1, vec![says]).await.unwrap();
     scene.restart();
