@@ -2,6 +2,7 @@
 
 mod actions;
 mod batches;
+mod build_events;
 mod execution;
 #[cfg(target_os = "linux")]
 mod execution_runner;
