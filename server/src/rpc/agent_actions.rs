@@ -29,7 +29,7 @@ pub fn task(lease: ActionLease, streams: &LogStreams) -> wire::ActionTask {
         epoch: lease.epoch,
         lease_ms: lease.lease_ms.unsigned_abs(),
         instance_name: lease.instance.as_str().to_owned(),
-        digest_function: lease.action.function().wire() as i32,
+        digest_function: lease.action.function().wire(),
         action_hash: lease.action.hex(),
         action_size_bytes: lease.action.size_wire(),
         action: lease.action_bytes.to_vec(),

@@ -25,7 +25,7 @@ pub fn parse(filter: &str) -> Result<OperationQuery> {
             "done" => query.done = Some(flag(value)?),
             "stage" | "metadata.stage" => query.stages.extend(stages(value)?),
             "action" | "action_digest" | "metadata.action_digest.hash" => {
-                hash(value).clone_into(&mut query.action_hash)
+                hash(value).clone_into(&mut query.action_hash);
             }
             "invocation" | "invocation_id" | "tool_invocation_id" => value.clone_into(&mut query.invocation_id),
             other => return Err(invalid(format!("{other:?} is nothing to filter by; there is {SUPPORTED}"))),

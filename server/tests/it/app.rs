@@ -295,6 +295,12 @@ impl Drop for TestApp {
     }
 }
 
+/// The same to any server: it connects with the first call, and again after a connection was lost.
+pub fn wire_to(url: &str, token: &str) -> Wire {
+    let channel = Endpoint::from_shared(url.to_owned()).expect("an address").connect_lazy();
+    InterceptedService::new(channel, Bearer(Some(token.to_owned())))
+}
+
 /// Sends a token with each call.
 #[derive(Clone)]
 pub struct Bearer(Option<String>);

@@ -48,7 +48,8 @@ impl Remote {
         Self::over(test.wire_with(Some(token)), instance)
     }
 
-    fn over(wire: Wire, instance: &str) -> Self {
+    /// Over any connection.
+    pub fn over(wire: Wire, instance: &str) -> Self {
         Self {
             instance: instance.to_owned(),
             cas: ContentAddressableStorageClient::new(wire.clone())

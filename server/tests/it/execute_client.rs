@@ -95,6 +95,11 @@ impl Client {
         Self::over(test.wire_with(Some(token)), Remote::with(test, token, instance))
     }
 
+    /// Over any connection.
+    pub fn through(wire: Wire, instance: &str) -> Self {
+        Self::over(wire.clone(), Remote::over(wire, instance))
+    }
+
     fn over(wire: Wire, remote: Remote) -> Self {
         Self { remote, execution: ExecutionClient::new(wire.clone()), operations: OperationsClient::new(wire) }
     }

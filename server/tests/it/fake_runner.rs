@@ -13,7 +13,7 @@ use prost::Message;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use crate::app::{TestApp, Wire, within};
+use crate::app::{TestApp, Wire, wire_to, within};
 
 /// What a fake runner offers when the test does not say.
 pub const OFFERS: &[(&str, &str)] = &[("OSFamily", "linux"), ("ISA", "x86-64")];
@@ -23,7 +23,6 @@ pub const OFFERS: &[(&str, &str)] = &[("OSFamily", "linux"), ("ISA", "x86-64")];
 pub struct FakeRunner {
     pub client: RunnerServiceClient<Wire>,
     pub uuid: String,
-    pub name: String,
     pub token: String,
 }
 
@@ -44,17 +43,26 @@ impl FakeRunner {
     }
 
     async fn register(test: &TestApp, name: &str, properties: &[(&str, &str)], ephemeral: bool) -> Self {
-        let request = RegisterRequest {
-            name: name.into(),
-            token: test.registration_token().await,
-            version: "1".into(),
-            labels: vec!["stock".into()],
-            ephemeral,
-            ..Default::default()
-        };
-        let answer = test.agent(None).register(request).await.expect("registered").into_inner();
+        let request = RegisterRequest { token: test.registration_token().await, ephemeral, ..registration(name) };
+        Self::declared(test.agent(None), request, properties, |token| test.agent(Some(token))).await
+    }
+
+    /// One at any server.
+    pub async fn at(url: &str, registration_token: &str, name: &str) -> Self {
+        let request = RegisterRequest { token: registration_token.into(), ..registration(name) };
+        let client = |token: &str| RunnerServiceClient::new(wire_to(url, token));
+        Self::declared(client(registration_token), request, OFFERS, client).await
+    }
+
+    async fn declared(
+        mut stranger: RunnerServiceClient<Wire>,
+        request: RegisterRequest,
+        properties: &[(&str, &str)],
+        client: impl Fn(&str) -> RunnerServiceClient<Wire>,
+    ) -> Self {
+        let answer = stranger.register(request).await.expect("registered").into_inner();
         let runner = answer.runner.expect("a runner");
-        let mut client = test.agent(Some(&runner.token));
+        let mut client = client(&runner.token);
         let property = |(name, value): &(&str, &str)| Property { name: (*name).into(), value: (*value).into() };
         let declare = DeclareRequest {
             uuid: runner.uuid.clone(),
@@ -67,7 +75,7 @@ impl FakeRunner {
             ..Default::default()
         };
         client.declare(declare).await.expect("declared");
-        Self { client, uuid: runner.uuid, name: name.into(), token: runner.token }
+        Self { client, uuid: runner.uuid, token: runner.token }
     }
 
     /// Waits for an action.
@@ -130,6 +138,10 @@ impl FakeRunner {
     }
 }
 
+fn registration(name: &str) -> RegisterRequest {
+    RegisterRequest { name: name.into(), version: "1".into(), labels: vec!["stock".into()], ..Default::default() }
+}
+
 /// A runner that serves as long as this lives.
 pub struct Serving(JoinHandle<()>);
 
@@ -188,11 +200,6 @@ pub fn failed(code: tonic::Code, message: &str) -> re::ExecuteResponse {
     let status =
         bazel_remote_apis::google::rpc::Status { code: code as i32, message: message.into(), ..Default::default() };
     re::ExecuteResponse { status: Some(status), ..Default::default() }
-}
-
-/// The Action of a task.
-pub fn action_of(task: &ActionTask) -> re::Action {
-    re::Action::decode(task.action.as_slice()).expect("an Action")
 }
 
 /// The Command of a task.

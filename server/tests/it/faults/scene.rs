@@ -20,7 +20,7 @@ use crate::app::within;
 /// The variable that marks a scene's processes.
 const MARK: &str = "FAULT_SCENE";
 /// What runners and agents register with.
-const REGISTRATION_TOKEN: &str = "fault-registration-token";
+pub const REGISTRATION_TOKEN: &str = "fault-registration-token";
 /// The server, built with these tests.
 const MILLRACE: &str = env!("CARGO_BIN_EXE_millrace");
 /// Where the server's ports are taken from.
