@@ -5,9 +5,13 @@ use std::sync::Arc;
 use super::*;
 use crate::action::cas::{CasError, batches};
 
-/// More than fits in a batch, and more than one piece of a stream.
+/// More than goes into a batch, and several pieces of a stream.
 fn large() -> Vec<u8> {
-    (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect()
+    let mut content = Vec::with_capacity(3_200_000);
+    for number in 0..800_000_u32 {
+        content.extend_from_slice(&number.to_le_bytes());
+    }
+    content
 }
 
 #[tokio::test]

@@ -209,13 +209,33 @@ pub fn special(path: &str, metadata: &Metadata) -> ActionError {
 
 /// An output that cannot be read.
 pub fn refused(path: &str, error: &io::Error) -> ActionError {
-    let message = match error.kind() {
-        // This machine's fault.
-        ErrorKind::Other if error.raw_os_error().is_some() => return ActionError::Local(format!("{path}: {error}")),
-        ErrorKind::NotFound => return ActionError::OutputChanged { path: path.to_owned() },
-        _ => format!("this output cannot be read: {error}"),
-    };
-    ActionError::OutputRefused { path: path.to_owned(), message }
+    let refuse = |message: String| ActionError::OutputRefused { path: path.to_owned(), message };
+    match error.kind() {
+        // It was there a moment ago.
+        ErrorKind::NotFound => ActionError::OutputChanged { path: path.to_owned() },
+        // Not the system's word, but that of who keeps to the input root.
+        ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            refuse("a symlink on the way to this output leads out of the input root".into())
+        }
+        ErrorKind::PermissionDenied | ErrorKind::NotADirectory => {
+            refuse(format!("this output cannot be read: {error}"))
+        }
+        _ if error.raw_os_error().is_none() || is_loop(error) => refuse(format!("this output cannot be read: {error}")),
+        // This machine's fault: a bad disk, too many open files.
+        _ => ActionError::Local(format!("{path}: {error}")),
+    }
+}
+
+/// Whether symlinks lead in a circle, or one stands where a file was.
+#[cfg(unix)]
+fn is_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+/// Windows has no error for that alone.
+#[cfg(windows)]
+fn is_loop(_error: &io::Error) -> bool {
+    false
 }
 
 #[cfg(unix)]
