@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use millrace_engine::testing::{activity_store, execution_store, invocation_store, run_store, runner_store, token_store};
+use millrace_engine::testing::{
+    activity_store, execution_store, invocation_store, run_store, runner_store, token_store,
+};
 use millrace_store::sqlite::SqliteStore;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::queue_model;
+use crate::{executions_model, queue_model};
 
 /// A folder for databases; they go away with it.
 struct Databases {
@@ -81,5 +83,12 @@ proptest! {
         let path = databases.path();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts");
         runtime.block_on(queue_model::check(async || Arc::new(SqliteStore::open(&path).await.expect("opens")) as Arc<_>, ops));
+    }
+
+    #[test]
+    fn executions_do_what_the_model_does(ops in executions_model::ops(60)) {
+        let databases = Databases::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts");
+        runtime.block_on(executions_model::check(databases.path(), ops));
     }
 }
