@@ -180,8 +180,13 @@ async fn the_queue_and_an_execution_are_watched() {
             _ => {}
         }
     }
-    use api::ExecutionStage::{Done, Executing, InputFetch, Queued};
-    assert_eq!(stages, [Queued, InputFetch, Executing, Done], "and the stream is over");
+    let wanted = [
+        api::ExecutionStage::Queued,
+        api::ExecutionStage::InputFetch,
+        api::ExecutionStage::Executing,
+        api::ExecutionStage::Done,
+    ];
+    assert_eq!(stages, wanted, "and the stream is over");
     running.done().await;
     drop(stream);
     test.close().await;
@@ -206,7 +211,7 @@ async fn a_project_s_token_sees_its_own_executions_alone() {
         let get = api::GetExecutionRequest { id: other_id.clone() };
         assert_eq!(queue.get_execution(get).await.expect_err("hidden").code(), Code::NotFound);
         let watch = api::WatchExecutionRequest { id: other_id.clone() };
-        assert_eq!(queue.watch_execution(watch).await.err().expect("hidden").code(), Code::NotFound);
+        assert_eq!(queue.watch_execution(watch).await.expect_err("hidden").code(), Code::NotFound);
         let seen = queue.get_queue(api::GetQueueRequest {}).await.expect("the queue").into_inner().queue.expect("one");
         let asked: Vec<&str> = seen.unmatched.iter().map(|group| group.properties[0].value.as_str()).collect();
         assert_eq!(asked, ["mine"], "not what others ask for");
