@@ -7,23 +7,12 @@ use tonic::{Code, Request, Status};
 
 use crate::app::{TestApp, within};
 
-/// Services whose messages are known already and that come with remote execution.
-const NOT_SERVED_YET: [&str; 1] = ["build.bazel.remote.logstream.v1.LogStreamService"];
-
-/// Whether a service of the descriptors is served.
-pub fn is_served(service: &str) -> bool {
-    !NOT_SERVED_YET.contains(&service)
-}
-
 /// Every method that is served, as `package.Service/Method`: from the descriptors, so that none is forgotten.
 pub fn all_methods() -> Vec<String> {
     let set = prost_types::FileDescriptorSet::decode(millrace_proto::FILE_DESCRIPTOR_SET).expect("a descriptor set");
     let mut methods = Vec::new();
     for file in &set.file {
         for service in &file.service {
-            if !is_served(&format!("{}.{}", file.package(), service.name())) {
-                continue;
-            }
             let names = service.method.iter().map(prost_types::MethodDescriptorProto::name);
             methods.extend(names.map(|method| format!("{}.{}/{method}", file.package(), service.name())));
         }
