@@ -61,11 +61,8 @@ async fn measure(target: &Target, tails: usize, every: Duration) -> Result<Sampl
     }
     let (mut send, messages) = mpsc::channel(1);
     let mut bytes = ByteStreamClient::new(target.another_client()?.connection());
-    let first = WriteRequest {
-        resource_name: names.write_resource_name.clone(),
-        data: line(0),
-        ..WriteRequest::default()
-    };
+    let first =
+        WriteRequest { resource_name: names.write_resource_name.clone(), data: line(0), ..WriteRequest::default() };
     let writing = tokio::spawn(async move { bytes.write(stream::iter([first]).chain(messages)).await });
     ready.wait().await;
     let mut sent = Vec::new();

@@ -103,10 +103,8 @@ async fn a_killed_runner_takes_its_actions_with_it() {
                   while [ ! -e two ]; do sleep 0.01; done; echo $$ > one.new; mv one.new one; sleep 619";
     Act::sh(script).give(&server);
     let find = |name: &'static str| {
-        let folders = std::fs::read_dir(data.path().join("work")).into_iter().flatten().flatten();
-        folders
-            .filter_map(|folder| std::fs::read_to_string(folder.path().join(name)).ok()?.trim().parse::<u32>().ok())
-            .next()
+        let mut folders = std::fs::read_dir(data.path().join("work")).into_iter().flatten().flatten();
+        folders.find_map(|folder| std::fs::read_to_string(folder.path().join(name)).ok()?.trim().parse::<u32>().ok())
     };
     let mut pids = None;
     for _ in 0..WAIT_MAX_SECONDS * 50 {

@@ -151,7 +151,9 @@ fn live(
                 () = app.stopping() => return None,
             };
             match next {
-                Ok(Followed::Event(TailEvent::Data(lines))) => return Some((Ok(lines.stream_bytes()), (app, follow, tail))),
+                Ok(Followed::Event(TailEvent::Data(lines))) => {
+                    return Some((Ok(lines.stream_bytes()), (app, follow, tail)));
+                }
                 Ok(Followed::Quiet) => {}
                 Ok(Followed::Event(TailEvent::End(_))) => return None,
                 Err(error) => {

@@ -97,7 +97,11 @@ impl wire::ByteStream for ByteStreamDoor {
                 (found.committed, found.complete)
             }
         };
-        Response::ok(wire::QueryWriteStatusResponse { committed_size: committed as i64, complete, ..Default::default() })
+        Response::ok(wire::QueryWriteStatusResponse {
+            committed_size: committed as i64,
+            complete,
+            ..Default::default()
+        })
     }
 }
 

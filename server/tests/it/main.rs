@@ -21,9 +21,9 @@ mod http;
 mod http_cache;
 mod log_reading;
 mod log_streams;
+mod operations;
 #[cfg(target_os = "linux")]
 mod peers;
-mod operations;
 mod projects;
 mod protocols;
 mod queue;

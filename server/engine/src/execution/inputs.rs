@@ -79,8 +79,9 @@ impl Inputs {
                 Ok(found) => found,
                 // The only Directory whose absence is an error.
                 Err(Error::NotFound(_)) => return Ok((Vec::new(), vec![root])),
-                Err(Error::Invalid { message, .. }) => return Err(Error::invalid("action.input_root_digest", message)),
-                Err(Error::Exhausted(message)) => return Err(Error::invalid("action.input_root_digest", message)),
+                Err(Error::Invalid { message, .. } | Error::Exhausted(message)) => {
+                    return Err(Error::invalid("action.input_root_digest", message));
+                }
                 Err(error) => return Err(error),
             };
             if found.is_empty() {

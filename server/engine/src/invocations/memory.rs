@@ -98,7 +98,9 @@ impl InvocationStore for MemoryInvocations {
             rows.retain(|row| (row.created_ms, &row.id) < (after.created_ms, &after.id));
         }
         rows.truncate(filter.limit as usize);
-        rows.iter_mut().for_each(|row| row.document.clear());
+        for row in &mut rows {
+            row.document.clear();
+        }
         Ok(rows)
     }
 

@@ -108,7 +108,7 @@ async fn every_field_comes_back(store: &dyn ExecutionStore) {
         },
     };
     store.commit(vec![Change::Insert(Box::new(record.clone()))]).await.expect("commits");
-    assert_eq!(store.load().await.expect("loads"), [record.clone()]);
+    assert_eq!(store.load().await.expect("loads"), std::slice::from_ref(&record));
     let ended = FinishedRecord {
         id: record.id,
         spec: record.spec,

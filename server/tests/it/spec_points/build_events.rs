@@ -14,18 +14,21 @@ use crate::app::{TestApp, Wire, within};
 const PROJECT: &str = "team/app";
 const INVOCATION: &str = "7f3c1c3e-6f0c-4d5b-9e4b-0c8a8f6f2a11";
 
+/// How many events a test has under way.
+const EVENTS_MAX: usize = 1_000;
+
 /// A stream of events on its way.
 struct Publishing {
-    send: mpsc::UnboundedSender<wire::PublishBuildToolEventStreamRequest>,
+    send: mpsc::Sender<wire::PublishBuildToolEventStreamRequest>,
     acknowledged: Streaming<wire::PublishBuildToolEventStreamResponse>,
 }
 
 impl Publishing {
     /// Opens a stream with the first of these events; the call answers when the server does.
     async fn open(wire: Wire, numbers: &[i64]) -> Result<Self, Status> {
-        let (send, receive) = mpsc::unbounded_channel();
+        let (send, receive) = mpsc::channel(EVENTS_MAX);
         for number in numbers {
-            send.send(event(*number)).expect("the stream is open");
+            send.try_send(event(*number)).expect("the stream is open");
         }
         let requests = futures::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
         let call = async { PublishBuildEventClient::new(wire).publish_build_tool_event_stream(requests).await };
@@ -34,7 +37,7 @@ impl Publishing {
     }
 
     fn send(&self, number: i64) {
-        self.send.send(event(number)).expect("the stream is open");
+        self.send.try_send(event(number)).expect("the stream is open");
     }
 
     async fn next(&mut self) -> Result<Option<i64>, Status> {

@@ -23,7 +23,7 @@ pub type PlatformId = u32;
 pub struct Platforms {
     unknown: UnknownProperties,
     order: Vec<PlatformId>,
-    platforms: HashMap<PlatformId, Platform>,
+    by_id: HashMap<PlatformId, Platform>,
     runners: BTreeMap<String, Member>,
     next: PlatformId,
     /// Cleared when the platforms change.
@@ -60,7 +60,7 @@ impl Platforms {
         let mut all = Self {
             unknown,
             order: Vec::new(),
-            platforms: HashMap::new(),
+            by_id: HashMap::new(),
             runners: BTreeMap::new(),
             next: 0,
             places: HashMap::new(),
@@ -83,24 +83,24 @@ impl Platforms {
             self.runners.insert(runner.uuid.clone(), Member { runner, platform });
         }
         let served: HashSet<PlatformId> = self.runners.values().map(|member| member.platform).collect();
-        let platforms = &self.platforms;
+        let platforms = &self.by_id;
         self.order.retain(|id| served.contains(id) || platforms.get(id).is_some_and(|platform| platform.configured));
         let gone: Vec<PlatformId> = before.into_iter().filter(|id| !self.order.contains(id)).collect();
-        for platform in self.platforms.values_mut() {
+        for platform in self.by_id.values_mut() {
             platform.online = 0;
         }
         for member in self.runners.values().filter(|member| member.runner.online) {
-            if let Some(platform) = self.platforms.get_mut(&member.platform) {
+            if let Some(platform) = self.by_id.get_mut(&member.platform) {
                 platform.online += 1;
             }
         }
         self.places.clear();
-        gone.iter().filter_map(|id| self.platforms.remove(id)).collect()
+        gone.iter().filter_map(|id| self.by_id.remove(id)).collect()
     }
 
     /// What of the properties is matched: not what speaks to the sandbox, nor what nobody knows if that is ignored.
     pub fn matched(&self, properties: &Properties) -> Properties {
-        let known = |name: &str| self.platforms.values().any(|platform| platform.properties.knows(name));
+        let known = |name: &str| self.by_id.values().any(|platform| platform.properties.knows(name));
         properties.filtered(|property| {
             !is_reserved(&property.name) && (self.unknown == UnknownProperties::Reject || known(&property.name))
         })
@@ -111,7 +111,7 @@ impl Platforms {
         if let Some(place) = self.places.get(requested) {
             return *place;
         }
-        let satisfies = |id: &PlatformId| self.platforms[id].properties.satisfy(requested);
+        let satisfies = |id: &PlatformId| self.by_id[id].properties.satisfy(requested);
         let place = self.order.iter().copied().find(satisfies);
         if self.places.len() >= PLACES_MAX {
             self.places.clear();
@@ -122,7 +122,7 @@ impl Platforms {
 
     /// The platform queue with this name.
     pub fn named(&self, name: &str) -> Option<PlatformId> {
-        self.order.iter().copied().find(|id| self.platforms[id].name == name)
+        self.order.iter().copied().find(|id| self.by_id[id].name == name)
     }
 
     /// The platform queue at which such a runner is at home.
@@ -130,22 +130,22 @@ impl Platforms {
         let fits = |platform: &Platform| {
             if platform.configured { covers(offered, &platform.properties) } else { platform.properties == *offered }
         };
-        self.order.iter().copied().find(|id| fits(&self.platforms[id]))
+        self.order.iter().copied().find(|id| fits(&self.by_id[id]))
     }
 
     /// A platform queue.
     pub fn get(&self, id: PlatformId) -> Option<&Platform> {
-        self.platforms.get(&id)
+        self.by_id.get(&id)
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, id: PlatformId) -> Option<&mut Platform> {
-        self.platforms.get_mut(&id)
+        self.by_id.get_mut(&id)
     }
 
     /// All in their order.
     pub fn iter(&self) -> impl Iterator<Item = (PlatformId, &Platform)> {
-        self.order.iter().map(|id| (*id, &self.platforms[id]))
+        self.order.iter().map(|id| (*id, &self.by_id[id]))
     }
 
     /// A runner.
@@ -188,7 +188,7 @@ impl Platforms {
         let id = self.next;
         self.next += 1;
         self.order.push(id);
-        self.platforms.insert(id, Platform { name, properties, configured, lanes: Lanes::default(), online: 0 });
+        self.by_id.insert(id, Platform { name, properties, configured, lanes: Lanes::default(), online: 0 });
         id
     }
 

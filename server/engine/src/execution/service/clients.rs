@@ -223,7 +223,7 @@ impl Execution {
         let (id, number) = parse_operation_id(operation).ok_or_else(not_found)?;
         let place = match self.shared.place(id) {
             Some(place) => place,
-            None => Place::Done(self.shared.from_history(id).await?.ok_or_else(not_found)?),
+            None => Place::Done(self.shared.in_history(id).await?.ok_or_else(not_found)?),
         };
         let there = {
             let seen = match &place {
@@ -244,7 +244,7 @@ impl Shared {
     }
 
     /// A finished execution that the store has.
-    pub(super) async fn from_history(&self, id: Uuid) -> Result<Option<Arc<Seen>>> {
+    pub(super) async fn in_history(&self, id: Uuid) -> Result<Option<Arc<Seen>>> {
         Ok(self.store.finished(id).await?.map(|record| Arc::new(Seen::of_record(&record))))
     }
 
@@ -253,7 +253,7 @@ impl Shared {
         match self.place(id) {
             Some(Place::Live(news)) => Ok(Some(Arc::clone(&news.borrow()))),
             Some(Place::Done(seen)) => Ok(Some(seen).filter(|seen| !seen.cached)),
-            None => self.from_history(id).await,
+            None => self.in_history(id).await,
         }
     }
 }

@@ -189,7 +189,9 @@ impl Shared {
         if !offers.is_empty() {
             let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(listener) = listener {
-                offers.iter().for_each(|offer| listener.offered(offer));
+                for offer in &offers {
+                    listener.offered(offer);
+                }
             }
         }
         outcome

@@ -87,7 +87,7 @@ impl Execution {
             return Err(error);
         }
         if !self.shared.act(|desk, _| desk.ended_under(id, runner, epoch)) {
-            let history = self.shared.from_history(id).await?;
+            let history = self.shared.in_history(id).await?;
             let theirs = history.is_some_and(|seen| {
                 Some(seen.state.epoch) == epoch && runner.is_none_or(|runner| runner == seen.state.runner_uuid)
             });

@@ -74,8 +74,8 @@ pub fn file(file: &bes::File) -> api::BuildFile {
 fn blob(uri: &str, shown: &mut api::BuildFile) {
     let Some((_, name)) = uri.strip_prefix("bytestream://").and_then(|rest| rest.split_once('/')) else { return };
     if let Ok(ReadName::Blob { instance, digest, .. }) = ReadName::parse(name) {
-        shown.instance = instance.as_str().to_owned();
-        shown.digest_function = digest.function().path_segment().to_owned();
+        instance.as_str().clone_into(&mut shown.instance);
+        digest.function().path_segment().clone_into(&mut shown.digest_function);
         shown.hash = digest.hex();
         shown.size_bytes = digest.size_wire();
     }

@@ -1,12 +1,16 @@
 //! Targets, their tests, and how many of them ended how.
 
-use buffa::{Enumeration, Message};
+use buffa::{Enumeration, Message, MessageField};
 use millrace_proto::build_event_stream as bes;
 use millrace_proto::build_event_stream::aborted::AbortReason;
 use millrace_proto::build_event_stream::build_event_id::Id;
 use millrace_proto::build_event_stream::{BuildEventId, TestSize, TestStatus};
 use millrace_proto::millrace::v1 as api;
-use millrace_proto::millrace::v1::TargetStatus::{self, *};
+use millrace_proto::millrace::v1::TargetStatus::{
+    self, TARGET_STATUS_BUILT, TARGET_STATUS_FAILED, TARGET_STATUS_FAILED_TO_BUILD, TARGET_STATUS_FLAKY,
+    TARGET_STATUS_INCOMPLETE, TARGET_STATUS_PASSED, TARGET_STATUS_PENDING, TARGET_STATUS_SKIPPED,
+    TARGET_STATUS_TIMED_OUT, TARGET_STATUS_UNSPECIFIED,
+};
 
 use super::metrics::duration_ms;
 use super::text::cut;
@@ -113,7 +117,7 @@ impl Fold {
             attempt: id.attempt,
             status: test_status(result.status.as_known()).into(),
             message: cut(&result.status_details),
-            started_at: if start > 0 { time(start) } else { Default::default() },
+            started_at: if start > 0 { time(start) } else { MessageField::default() },
             duration_ms: result.test_attempt_duration.as_option().map_or(took, duration_ms),
             cached_locally: result.cached_locally,
             cached_remotely: execution.is_some_and(|execution| execution.cached_remotely),
@@ -151,8 +155,8 @@ impl Fold {
             test.shards = summary.shard_count;
             test.cached = summary.total_num_cached;
             test.duration_ms = summary.total_run_duration.as_option().map_or(took, duration_ms);
-            test.started_at = if first > 0 { time(first) } else { Default::default() };
-            test.finished_at = if last > 0 { time(last) } else { Default::default() };
+            test.started_at = if first > 0 { time(first) } else { MessageField::default() };
+            test.finished_at = if last > 0 { time(last) } else { MessageField::default() };
         });
     }
 

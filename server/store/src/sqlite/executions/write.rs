@@ -36,7 +36,7 @@ struct Finished {
     instance: String,
     action_hash: String,
     invocation_id: String,
-    finished_ms: i64,
+    at_ms: i64,
     status_code: i32,
     spec: String,
     standing: String,
@@ -59,7 +59,7 @@ impl Bundle {
                     instance: record.spec.instance.to_string(),
                     action_hash: record.spec.action.hex(),
                     invocation_id: record.spec.invocation_id.clone(),
-                    finished_ms: record.finished_ms,
+                    at_ms: record.finished_ms,
                     status_code: record.status_code,
                     spec: spec_text(&record.spec)?,
                     standing: standing_text(&record.standing)?,
@@ -116,7 +116,7 @@ fn bind_finished(mut row: Separated<'_, Sqlite, &'static str>, finished: Finishe
         .push_bind(finished.instance)
         .push_bind(finished.action_hash)
         .push_bind(finished.invocation_id)
-        .push_bind(finished.finished_ms)
+        .push_bind(finished.at_ms)
         .push_bind(finished.status_code)
         .push_bind(finished.spec)
         .push_bind(finished.standing)
