@@ -78,6 +78,17 @@ fn wire(digest: &Digest) -> reapi::Digest {
     reapi::Digest { hash: digest.hex(), size_bytes: digest.size_wire(), ..Default::default() }
 }
 
+fn ask(action: Digest, priority: i32) -> ExecuteAsk {
+    ExecuteAsk {
+        instance: InstanceName::default(),
+        action,
+        skip_cache_lookup: false,
+        priority,
+        inline: Inline::default(),
+        metadata: ClientMetadata { invocation_id: priority.to_string(), ..Default::default() },
+    }
+}
+
 impl Scene {
     async fn action(&self, number: usize) -> Digest {
         let action = Action {
@@ -87,17 +98,6 @@ impl Scene {
             ..Default::default()
         };
         put(&self.room, action.encode_to_vec()).await
-    }
-
-    fn ask(&self, action: Digest, priority: i32) -> ExecuteAsk {
-        ExecuteAsk {
-            instance: InstanceName::default(),
-            action,
-            skip_cache_lookup: false,
-            priority,
-            inline: Inline::default(),
-            metadata: ClientMetadata { invocation_id: format!("{}", priority), ..Default::default() },
-        }
     }
 
     /// A runner that completes what it gets at once.
@@ -129,7 +129,7 @@ async fn measure(scene: &Arc<Scene>, what: &str, count: usize, at_a_time: usize,
         tokio::spawn(async move {
             while let Some(action) = actions.get(next.fetch_add(1, Ordering::Relaxed)) {
                 // More important than those that wait.
-                let mut watch = scene.execution.execute(scene.ask(*action, -1)).await.expect("executes");
+                let mut watch = scene.execution.execute(ask(*action, -1)).await.expect("executes");
                 while !scene.run_one().await {}
                 while watch.changed().await.is_some() {}
                 assert!(watch.state().response.is_some());
@@ -151,7 +151,7 @@ async fn cached(scene: &Arc<Scene>, count: usize, at_a_time: usize) {
         let scene = Arc::clone(scene);
         tokio::spawn(async move {
             for _ in 0..count / at_a_time {
-                let watch = scene.execution.execute(scene.ask(action, 0)).await.expect("executes");
+                let watch = scene.execution.execute(ask(action, 0)).await.expect("executes");
                 assert!(watch.state().response.is_some_and(|response| response.cached_result));
             }
         })
@@ -169,7 +169,7 @@ async fn fill(scene: &Arc<Scene>) {
         tokio::spawn(async move {
             for number in (lane..WAITING).step_by(256) {
                 let action = scene.action(1_000_000 + number).await;
-                drop(scene.execution.execute(scene.ask(action, 0)).await.expect("executes"));
+                drop(scene.execution.execute(ask(action, 0)).await.expect("executes"));
             }
         })
     });

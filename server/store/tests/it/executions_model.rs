@@ -77,7 +77,7 @@ async fn happen(scene: &mut Scene, model: &mut Model, op: &Op) {
             model.claimed(*runner, *request, lease.as_ref(), now);
         }
         Op::Heartbeat(grant) => {
-            let Some(grant) = model.grant(grant) else { return };
+            let Some(grant) = model.grant(*grant) else { return };
             let answer = scene.report(&grant, false).await;
             match model.holder(&grant) {
                 Some(cancelled) => {
@@ -89,7 +89,7 @@ async fn happen(scene: &mut Scene, model: &mut Model, op: &Op) {
             }
         }
         Op::End(grant) => {
-            let Some(grant) = model.grant(grant) else { return };
+            let Some(grant) = model.grant(*grant) else { return };
             let answer = scene.report(&grant, true).await;
             if model.holder(&grant).is_some() {
                 assert!(answer.expect("its holder is heard").ended, "{op:?}");
@@ -101,7 +101,7 @@ async fn happen(scene: &mut Scene, model: &mut Model, op: &Op) {
             }
         }
         Op::Cancel(operation) => {
-            let Some(operation) = model.operation(operation) else { return };
+            let Some(operation) = model.operation(*operation) else { return };
             scene.cancel(&operation).await;
             model.cancelled(&operation);
         }

@@ -99,7 +99,7 @@ impl Model {
     }
 
     /// Any lease that was ever given.
-    pub fn grant(&self, index: &Index) -> Option<Grant> {
+    pub fn grant(&self, index: Index) -> Option<Grant> {
         (!self.grants.is_empty()).then(|| index.get(&self.grants).clone())
     }
 
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// Any operation that was ever made.
-    pub fn operation(&self, index: &Index) -> Option<String> {
+    pub fn operation(&self, index: Index) -> Option<String> {
         let all: Vec<&String> =
             self.executions.iter().flat_map(|known| known.operations.iter().map(|(id, _)| id)).collect();
         (!all.is_empty()).then(|| (*index.get(&all)).clone())
