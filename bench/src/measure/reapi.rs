@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::target::Target;
 
 /// How many actions the bench's own runner runs at once, at the least: it waits more than it works.
-const SLOTS_MIN: usize = 4;
+const SLOTS_MIN: usize = 32;
 
 /// Measures the target, and the peer if there is one; prints tables.
 pub async fn measure_reapi(target: &mut Target, arguments: &Arguments, execution: bool) -> Result<()> {

@@ -28,11 +28,11 @@ use crate::samples::Samples;
 use crate::target::Target;
 
 /// How many actions clients wait for at once.
-const CLIENTS: usize = 128;
+const CLIENTS: usize = 512;
 /// How many connections they share.
 const CONNECTIONS: usize = 4;
 /// How many agents take actions, each one at a time.
-const AGENTS: usize = 32;
+const AGENTS: usize = 256;
 /// How many actions are uploaded at once.
 const BATCH_ACTIONS: usize = 1_000;
 /// Actions a second that there are to be enough of, for each second that is measured.

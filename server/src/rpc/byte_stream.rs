@@ -49,9 +49,8 @@ impl wire::ByteStream for ByteStreamDoor {
         let (instance, digest, compressor) = match ReadName::parse(request.resource_name).map_err(bad_name)? {
             ReadName::Blob { instance, digest, compressor } => (instance, digest, compressor),
             ReadName::Log { parent, id } => {
-                self.app.cache.instances.check(caller(&ctx), &parent).map_err(status)?;
-                let offset = from(request.read_offset)?;
-                return byte_stream_log::read(&self.app, &parent, &id, offset, limit(request.read_limit)?).await;
+                let (offset, limit) = (from(request.read_offset)?, limit(request.read_limit)?);
+                return byte_stream_log::read(&self.app, &ctx, &parent, &id, offset, limit).await;
             }
         };
         reads_cache?;

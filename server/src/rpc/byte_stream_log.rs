@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use connectrpc::{ConnectError, InboundStream, RequestContext, ServiceResult, ServiceStream, StreamMessage};
 use futures::{StreamExt, stream};
+use millrace_engine::error::Error;
 use millrace_engine::logs::streams::{ByteTail, StreamStatus};
 use millrace_proto::bytestream as wire;
 use millrace_proto::instance_name::InstanceName;
 use millrace_proto::resource_name::WriteToken;
 
 use super::byte_stream_write::{at_end, offset};
-use super::cas_names::check;
+use super::cas_names::{caller, check};
 use super::segments::Segmented;
 use super::status::status;
 use super::until_stopping;
@@ -31,12 +32,23 @@ pub struct WritableLog {
 /// Bytes from an offset on, until the log ends or `limit` bytes were sent.
 pub async fn read(
     app: &Arc<App>,
+    ctx: &RequestContext,
     parent: &InstanceName,
     id: &str,
     offset: u64,
     limit: Option<u64>,
 ) -> ServiceResult<ServiceStream<Segmented<wire::ReadResponse>>> {
-    let tail = app.streams.tail(parent, id, offset, limit).await.map_err(status)?;
+    let open = async |parent: &InstanceName| {
+        app.cache.instances.check(caller(ctx), parent)?;
+        Ok::<_, Error>(app.streams.tail(parent, id, offset, limit).await?)
+    };
+    let tail = match (open(parent).await, said_twice(parent)) {
+        (Err(Error::NotFound(message)), Some(once)) => open(&once)
+            .await
+            .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound(message) } else { error }),
+        (tail, _) => tail,
+    };
+    let tail = tail.map_err(status)?;
     let answers = stream::unfold(Some(tail), |tail: Option<ByteTail>| async move {
         let mut tail = tail?;
         match tail.next().await {
@@ -46,6 +58,19 @@ pub async fn read(
         }
     });
     until_stopping(app, answers)
+}
+
+/// What a client means that puts its instance before the name of a stream, which has the instance already: `X/X` and
+/// `X/logstreams/X` are X, where there is no such stream.
+fn said_twice(parent: &InstanceName) -> Option<InstanceName> {
+    let text = parent.as_str();
+    let halves = |between: &str| {
+        let length = text.len().checked_sub(between.len())? / 2;
+        let (first, rest) = text.split_at_checked(length)?;
+        let once = rest.strip_prefix(between).is_some_and(|second| !first.is_empty() && second == first);
+        once.then(|| InstanceName::parse(first).ok()).flatten()
+    };
+    halves("/").or_else(|| halves("/logstreams/"))
 }
 
 /// Takes one call's messages, whose first is `first`; answers how many bytes of the stream are durable.

@@ -1,5 +1,7 @@
 //! Engine values as messages. No decisions, no calls.
 
+use std::collections::HashSet;
+
 use buffa::{Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
 use millrace_engine::pipelines::{Diagnostic, Severity};
@@ -133,10 +135,18 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
     }
 }
 
+/// What runners have to do.
+pub struct InHands {
+    /// Jobs.
+    pub jobs: Vec<Held>,
+    /// The runners that have actions of remote execution.
+    pub executing: HashSet<String>,
+}
+
 /// A runner with what it does.
-pub fn runner(caller: &Caller, runner: &Runner, online: bool, held: &[Held]) -> api::Runner {
-    let mut tasks = held.iter().filter(|task| task.runner_uuid == runner.uuid).peekable();
-    let idle = tasks.peek().is_none();
+pub fn runner(caller: &Caller, runner: &Runner, online: bool, in_hands: &InHands) -> api::Runner {
+    let mut tasks = in_hands.jobs.iter().filter(|task| task.runner_uuid == runner.uuid).peekable();
+    let idle = tasks.peek().is_none() && !in_hands.executing.contains(&runner.uuid);
     let tasks: Vec<api::RunnerTask> = tasks
         .filter(|task| caller.sees(&task.project))
         .map(|task| api::RunnerTask {

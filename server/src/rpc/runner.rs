@@ -9,7 +9,7 @@ use millrace_engine::error::Error;
 use millrace_engine::runners::Runner;
 use millrace_proto::millrace::v1 as api;
 
-use super::convert;
+use super::convert::{self, InHands};
 use super::status::status;
 use crate::app::App;
 use crate::auth::{self, Caller, Role};
@@ -31,8 +31,15 @@ impl RunnerDoor {
     }
 
     async fn shown(&self, caller: &Caller, runner: &Runner) -> Result<api::Runner, Error> {
-        let held = self.app.scheduler.held().await?;
-        Ok(convert::runner(caller, runner, self.app.runners.is_online(runner), &held))
+        let in_hands = self.in_hands().await?;
+        Ok(convert::runner(caller, runner, self.app.runners.is_online(runner), &in_hands))
+    }
+
+    /// What runners have to do.
+    async fn in_hands(&self) -> Result<InHands, Error> {
+        let jobs = self.app.scheduler.held().await?;
+        let executing = self.app.execution.held().into_iter().map(|execution| execution.runner_uuid).collect();
+        Ok(InHands { jobs, executing })
     }
 }
 
@@ -44,9 +51,9 @@ impl api::RunnerService for RunnerDoor {
     ) -> ServiceResult<api::ListRunnersResponse> {
         let caller = auth::require(&ctx, Role::Read)?;
         let runners = self.app.runners.list().await.map_err(status)?;
-        let held = self.app.scheduler.held().await.map_err(status)?;
-        let shown =
-            runners.iter().map(|runner| convert::runner(&caller, runner, self.app.runners.is_online(runner), &held));
+        let in_hands = self.in_hands().await.map_err(status)?;
+        let online = |runner| self.app.runners.is_online(runner);
+        let shown = runners.iter().map(|runner| convert::runner(&caller, runner, online(runner), &in_hands));
         Response::ok(api::ListRunnersResponse { runners: shown.collect(), ..Default::default() })
     }
 

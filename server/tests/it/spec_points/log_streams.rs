@@ -88,6 +88,20 @@ async fn point_32_a_read_stays_open_until_the_log_is_finalized() {
 }
 
 #[tokio::test]
+async fn point_28_a_stream_is_read_with_the_instance_before_its_name_too() {
+    let test = TestApp::open().await;
+    let made = Made::new(&test, Remote::within(&test, "a/b")).await;
+    made.write(&[(0, b"once")], true).await.expect("taken");
+    let parent = made.name.split_once("/logstreams/").expect("a parent").0;
+    for before in [format!("{parent}/"), format!("{parent}/logstreams/")] {
+        assert_eq!(made.remote.read(&format!("{before}{}", made.name)).await.expect("bytes"), b"once");
+    }
+    let other = made.remote.read(&format!("other/{}", made.name)).await.expect_err("another parent");
+    assert_eq!(other.code(), Code::NotFound, "{other}");
+    test.close().await;
+}
+
+#[tokio::test]
 async fn the_name_of_a_log_never_changes_within_a_call() {
     let test = TestApp::open().await;
     let (one, two) = (Made::new(&test, Remote::of(&test)).await, Made::new(&test, Remote::of(&test)).await);
