@@ -8,6 +8,7 @@ use millrace_proto::runner_v1::fetch_task_request::Wants;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::action::{ActionHost, Berth, Cas, Disk, Inputs, Outputs, REMOVALS_MAX, Sandbox, SandboxMode};
@@ -139,7 +140,11 @@ async fn serve(here: Here<'_>, identity: &Identity, shutdown: &Shutdown) -> Resu
 /// All workers, until the last has ended.
 async fn work(config: &Config, jobs: &JobHost, actions: Option<&ActionHost>) -> Result<Served, Error> {
     let mut workers = JoinSet::new();
-    let worker = |number, ahead| Worker { jobs: jobs.clone(), actions: actions.cloned(), number, ahead };
+    let refused = CancellationToken::new();
+    let worker = |number, ahead| {
+        let (jobs, actions, refused) = (jobs.clone(), actions.cloned(), refused.clone());
+        Worker { jobs, actions, number, ahead, refused }
+    };
     for number in 0..config.slots {
         workers.spawn(worker(number, None).run());
     }
@@ -152,7 +157,10 @@ async fn work(config: &Config, jobs: &JobHost, actions: Option<&ActionHost>) -> 
     while let Some(ended) = workers.join_next().await {
         match ended {
             Ok(SlotEnd::Drained) => {}
-            Ok(SlotEnd::Refused(text)) => served = Served::Refused(text),
+            Ok(SlotEnd::Refused(text)) => {
+                served = Served::Refused(text);
+                refused.cancel();
+            }
             Err(panic) => return Err(Error::local("a worker")(std::io::Error::other(panic))),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use millrace_proto::runner_v1::FetchTaskResponse;
 use millrace_proto::runner_v1::fetch_task_request::Wants;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::action::{self, ActionHost};
 use crate::api::ApiError;
@@ -38,6 +39,8 @@ pub struct Worker {
     pub number: u32,
     /// Which one it is of those beyond the slots, and how many there are of these whatever the actions are like.
     pub ahead: Option<(u32, u32)>,
+    /// The server has told one of the workers that it does not know the runner: none asks any more.
+    pub refused: CancellationToken,
 }
 
 /// What a poll asks for; the slot that a job would take is promised to it.
@@ -50,10 +53,10 @@ impl Worker {
         loop {
             let task = match next.take() {
                 Some(task) => task,
-                None => match self.fetch().await {
-                    Ok(Some(task)) => task,
-                    Ok(None) => return SlotEnd::Drained,
-                    Err(text) => return SlotEnd::Refused(text),
+                None => match self.refused.run_until_cancelled(self.fetch()).await {
+                    Some(Ok(Some(task))) => task,
+                    Some(Ok(None)) | None => return SlotEnd::Drained,
+                    Some(Err(text)) => return SlotEnd::Refused(text),
                 },
             };
             next = self.serve(task).await;
