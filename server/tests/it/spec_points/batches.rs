@@ -149,7 +149,7 @@ async fn point_12_what_the_server_says_of_itself_is_what_works() {
     let cache = said.cache_capabilities.expect("a cache");
     assert!((1..=4 * 1024 * 1024 - 1024).contains(&cache.max_batch_total_size_bytes));
     let execution = said.execution_capabilities.expect("what is not executed");
-    assert!(!execution.exec_enabled);
+    assert!(execution.exec_enabled);
     assert_eq!(execution.digest_function, re::digest_function::Value::Sha256 as i32, "the singular");
     assert_eq!(execution.digest_functions, cache.digest_functions, "the plural");
     let low = said.low_api_version.expect("a version");

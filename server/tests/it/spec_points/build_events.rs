@@ -65,7 +65,7 @@ fn event(number: i64) -> wire::PublishBuildToolEventStreamRequest {
     wire::PublishBuildToolEventStreamRequest {
         ordered_build_event: Some(wire::OrderedBuildEvent {
             stream_id: Some(wire::StreamId {
-                build_id: "the build".to_owned(),
+                build_id: "build-1".to_owned(),
                 invocation_id: INVOCATION.to_owned(),
                 component: wire::stream_id::BuildComponent::Tool.into(),
             }),
