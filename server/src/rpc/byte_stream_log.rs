@@ -40,7 +40,7 @@ pub async fn read(
 ) -> ServiceResult<ServiceStream<Segmented<wire::ReadResponse>>> {
     let open = async |parent: &InstanceName| {
         app.cache.instances.check(caller(ctx), parent)?;
-        Ok::<_, Error>(app.streams.tail(parent, id, offset, limit).await?)
+        app.streams.tail(parent, id, offset, limit).await
     };
     let tail = match (open(parent).await, said_twice(parent)) {
         (Err(Error::NotFound(message)), Some(once)) => open(&once)
