@@ -58,6 +58,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error for another one who has to be told: all who wait for one transaction fail together.
+    #[must_use]
+    pub fn retold(&self) -> Self {
+        match self {
+            Self::Exhausted(message) => Self::Exhausted(message.clone()),
+            Self::Unavailable(message) => Self::Unavailable(message.clone()),
+            error => Self::Internal(error.to_string()),
+        }
+    }
+
     /// An invalid field.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid { field, message: message.into() }

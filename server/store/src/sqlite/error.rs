@@ -40,15 +40,6 @@ fn meaning(error: &sqlx::Error, what: &str) -> Error {
     }
 }
 
-/// The same error for another one who has to be told: all requests of a transaction fail together.
-pub fn retold(error: &Error) -> Error {
-    match error {
-        Error::Exhausted(message) => Error::Exhausted(message.clone()),
-        Error::Unavailable(message) => Error::Unavailable(message.clone()),
-        error => Error::Internal(error.to_string()),
-    }
-}
-
 /// Whether a row with the same key is there already.
 pub fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)

@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::dialect;
-use super::error::{During, retold};
+use super::error::During;
 
 /// How many requests one commit takes at most: bounds how long the first of them waits for the last.
 pub const WRITE_BATCH_MAX: usize = 128;
@@ -145,7 +145,7 @@ async fn transact(connection: &mut SqliteConnection, batch: &mut [Box<dyn Reques
             && let Err(error) = execute(connection, dialect::ROLLBACK_TO).await
         {
             // SQLite has taken back the whole transaction (a full disk, for one): all are refused, for that cause.
-            return Err(request.failure().map_or(error, retold));
+            return Err(request.failure().map_or(error, Error::retold));
         }
         execute(connection, dialect::RELEASE).await?;
     }
@@ -204,7 +204,7 @@ where
     fn answer(self: Box<Self>, failed: Option<&Error>) {
         let outcome = match (failed, self.outcome) {
             (None, Some(outcome)) => outcome,
-            (Some(error), _) => Err(retold(error)),
+            (Some(error), _) => Err(error.retold()),
             (None, None) => Err(closed(self.what)),
         };
         // Who asked may have gone.

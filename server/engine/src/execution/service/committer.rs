@@ -152,7 +152,7 @@ fn settle(shared: &Shared, batch: Batch, written: &Result<()>) {
     }
     for ticket in tickets {
         // Who waited may have gone.
-        let _ = ticket.send(written.as_ref().copied().map_err(retold));
+        let _ = ticket.send(written.as_ref().copied().map_err(Error::retold));
     }
 }
 
@@ -179,14 +179,5 @@ fn publish(
         if let Some(sender) = desk.live.remove(&id) {
             published.push((sender, seen));
         }
-    }
-}
-
-/// The same error for each who waited.
-fn retold(error: &Error) -> Error {
-    match error {
-        Error::Exhausted(message) => Error::Exhausted(message.clone()),
-        Error::Unavailable(message) => Error::Unavailable(message.clone()),
-        error => Error::Internal(error.to_string()),
     }
 }
