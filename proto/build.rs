@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "build/bazel/semver/semver.proto",
     "build_event_stream/build_event_stream.proto",
     "google/bytestream/bytestream.proto",
+    "log/v1/log.proto",
     "google/devtools/build/v1/build_events.proto",
     "google/devtools/build/v1/build_status.proto",
     "google/devtools/build/v1/publish_build_event.proto",
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // its request: copy a small piece that is to be kept.
     let mut buffa = connectrpc_build::CodeGenConfig::default();
     buffa.generate_json = true;
-    buffa.bytes_fields = [".millrace.v1", ".build.bazel", ".google.bytestream"]
+    buffa.bytes_fields = [".millrace.v1", ".build.bazel", ".google.bytestream", ".log.v1"]
         .map(|package| (package.into(), buffa_codegen::BytesRepr::Bytes))
         .into();
     connectrpc_build::Config::new()

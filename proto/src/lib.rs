@@ -25,5 +25,6 @@ pub use generated::build::bazel::semver;
 pub use generated::build_event_stream;
 pub use generated::google::devtools::build::v1 as build_events;
 pub use generated::google::{bytestream, longrunning, rpc};
+pub use generated::log::v1 as log_v1;
 pub use generated::millrace;
 pub use generated::pkg::proto::runner::v1 as runner_v1;

@@ -171,7 +171,7 @@ impl Position {
     fn at(start: Start) -> Self {
         let next = match start {
             Start::Offset(offset) => Some(offset),
-            Start::LastLines(_) => None,
+            Start::LastLines(_) | Start::SinceMillis(_) => None,
         };
         Self { start, next }
     }

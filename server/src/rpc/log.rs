@@ -73,12 +73,31 @@ impl api::LogService for LogDoor {
         let start = match request.start {
             Some(WireStart::Offset(offset)) => Start::Offset(offset),
             Some(WireStart::LastLines(lines)) => Start::LastLines(lines),
+            Some(WireStart::SinceMillis(_)) => {
+                return Err(ConnectError::unimplemented("since_millis is not served yet"));
+            }
             None => Start::Offset(0),
         };
         let tail = follow.tail(start).await.map_err(status)?;
         let stat = follow.stat().await.map_err(status)?;
         let hello = api::FollowHello { log: log(&follow, &stat).into(), ..Default::default() };
         until_stopping(&self.app, events(follow, tail, hello))
+    }
+
+    async fn search(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, api::SearchRequest>,
+    ) -> ServiceResult<ServiceStream<api::SearchResponse>> {
+        Err(ConnectError::unimplemented("Search is not served yet"))
+    }
+
+    async fn get_log_room(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, api::GetLogRoomRequest>,
+    ) -> ServiceResult<api::GetLogRoomResponse> {
+        Err(ConnectError::unimplemented("GetLogRoom is not served yet"))
     }
 }
 
