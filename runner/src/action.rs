@@ -35,12 +35,12 @@ pub use sandbox::{Sandbox, SandboxMode};
 
 /// Serves as a nursery when the command line says so.
 #[cfg(target_os = "linux")]
-pub fn helper_if_asked() -> Option<std::process::ExitCode> {
-    nursery::helper::run_if_asked()
+pub fn nursery_if_asked() -> Option<std::process::ExitCode> {
+    nursery::subreaper::run_if_asked()
 }
 
-/// There are no helper processes here.
+/// There are no nurseries here.
 #[cfg(not(target_os = "linux"))]
-pub fn helper_if_asked() -> Option<std::process::ExitCode> {
+pub fn nursery_if_asked() -> Option<std::process::ExitCode> {
     None
 }

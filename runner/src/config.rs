@@ -67,8 +67,8 @@ pub struct ActionConfig {
     pub input_cache: Option<PathBuf>,
     /// How much of them is kept.
     pub input_cache_max_bytes: u64,
-    /// The program whose hidden subcommand is the helper process of a slot (Linux); the running one by default. It must
-    /// call [`crate::helper_if_asked`].
+    /// The program whose hidden subcommand is the nursery of a slot (Linux); the running one by default. It must
+    /// call [`crate::nursery_if_asked`].
     pub program: Option<PathBuf>,
 }
 

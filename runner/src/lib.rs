@@ -25,8 +25,8 @@ pub use error::{Error, Exit};
 pub use session::run;
 pub use shutdown::Shutdown;
 
-/// Serves as a helper process of a runner when the command line says so. To be called first in `main`, before there is
+/// Serves as a nursery, a process of a runner's slot, when the command line says so. To be called first in `main`, before there is
 /// a second thread, by every program that runs a runner in itself.
-pub fn helper_if_asked() -> Option<std::process::ExitCode> {
-    action::helper_if_asked()
+pub fn nursery_if_asked() -> Option<std::process::ExitCode> {
+    action::nursery_if_asked()
 }

@@ -101,7 +101,7 @@ const EXIT_CODES: &str = "Exit codes: 0 drained, 1 error on this machine, 2 usag
 MILLRACE_LOG sets what is logged, as in `MILLRACE_LOG=debug`.";
 
 fn main() -> ExitCode {
-    if let Some(code) = millrace_runner::helper_if_asked() {
+    if let Some(code) = millrace_runner::nursery_if_asked() {
         return code;
     }
     let arguments = Arguments::parse();

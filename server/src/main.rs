@@ -52,8 +52,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // The helper processes of `millrace dev`'s runner are this program.
-    if let Some(code) = millrace_runner::helper_if_asked() {
+    // The nurseries of `millrace dev`'s runner are this program.
+    if let Some(code) = millrace_runner::nursery_if_asked() {
         return code;
     }
     let arguments = Arguments::parse();

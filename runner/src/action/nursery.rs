@@ -5,7 +5,7 @@
 //! child, whatever session, group or environment it has, and can be found and killed.
 
 mod family;
-pub mod helper;
+pub mod subreaper;
 mod wire;
 
 use std::ffi::OsString;
@@ -54,9 +54,9 @@ impl Nursery {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&plan.program);
-        command.arg(helper::SUBCOMMAND).arg(helper::FILE_MAX_OPTION).arg(plan.file_max_bytes.to_string());
+        command.arg(subreaper::SUBCOMMAND).arg(subreaper::FILE_MAX_OPTION).arg(plan.file_max_bytes.to_string());
         if let Some(cgroup) = &plan.cgroup {
-            command.arg(helper::CGROUP_OPTION).arg(cgroup);
+            command.arg(subreaper::CGROUP_OPTION).arg(cgroup);
         }
         command.env_clear().current_dir(Path::new("/"));
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());

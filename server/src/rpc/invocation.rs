@@ -3,7 +3,6 @@
 #![allow(refining_impl_trait)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use buffa::Message;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
@@ -16,8 +15,8 @@ use millrace_proto::build_events as events;
 use millrace_proto::millrace::v1 as api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep_until, timeout};
 
+use super::pace::Pace;
 use super::status::status;
 use super::until_stopping;
 use crate::app::App;
@@ -33,8 +32,6 @@ const EVENTS: Page = Page { default: 100, most: 500 };
 const EVENTS_PAGE_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// The longest text to be looked for, in bytes.
 const TEXT_MAX_BYTES: usize = 1024;
-/// How far apart two messages of a watch are at least, in milliseconds.
-const APART_MIN_MS: u64 = 250;
 /// How often a watch says that it lives, in milliseconds.
 const WATCH_HEARTBEAT_MS: u64 = 15_000;
 
@@ -211,16 +208,17 @@ fn watch(
     id: String,
     changes: Changes,
 ) -> impl Stream<Item = Result<api::WatchInvocationResponse, ConnectError>> + Send + 'static {
-    stream::unfold(Some((app, caller, id, changes, None::<Instant>)), |state| async move {
-        let (app, caller, id, mut changes, last) = state?;
-        if let Some(last) = last {
-            // An end of the time says that the stream lives; what it sends then is as good as a change.
-            let _ = timeout(Duration::from_millis(WATCH_HEARTBEAT_MS), changes.next()).await;
-            sleep_until(last + Duration::from_millis(APART_MIN_MS)).await;
+    let pace = Pace::new(WATCH_HEARTBEAT_MS);
+    stream::unfold(Some((app, caller, id, (changes, pace), true)), |state| async move {
+        let (app, caller, id, (mut changes, mut pace), first) = state?;
+        if !first {
+            // What a heartbeat sends is as good as a change.
+            pace.next(changes.next()).await;
         }
         match app.invocations.get(caller.project(), &id).await {
             Ok(invocation) => {
-                let next = (!invocation.complete).then(|| (app, caller, id, changes, Some(Instant::now())));
+                pace.looked();
+                let next = (!invocation.complete).then_some((app, caller, id, (changes, pace), false));
                 Some((Ok(api::WatchInvocationResponse { invocation: invocation.into(), ..Default::default() }), next))
             }
             Err(error) => Some((Err(status(error)), None)),

@@ -29,6 +29,7 @@ mod operation;
 mod operation_filter;
 mod operation_name;
 mod operations;
+mod pace;
 pub mod pipeline;
 mod queue;
 mod queue_shown;

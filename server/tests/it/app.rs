@@ -250,7 +250,7 @@ impl TestApp {
         config.name = format!("test-{}", self.runners.len());
         config.labels = labels.iter().map(|label| (*label).to_owned()).collect();
         config.slots = slots;
-        // The helper processes of actions are a program of their own; this test is none.
+        // The nurseries of actions are a program of their own; this test is none.
         config.actions.program = Some(env!("CARGO_BIN_EXE_millrace").into());
         let shutdown = Shutdown::new();
         let running = tokio::spawn(millrace_runner::run(config, shutdown.clone()));

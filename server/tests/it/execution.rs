@@ -17,11 +17,10 @@ use re::execution_stage::Value as At;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::agent_grpc::Agent;
 use crate::app::{Options, TestApp, until, within};
 use crate::cas_client::digest;
 use crate::execute_client::{Client, Work, status};
-use crate::fake_runner::{FakeRunner, command_of, ended, exited, failed, printed, update};
+use crate::fake_runner::{FakeRunner, command_of, ended, failed, printed, update};
 
 /// A server whose clients and unmatched actions are not waited for long.
 async fn impatient() -> TestApp {
@@ -353,104 +352,6 @@ async fn a_runner_s_token_reads_and_writes_the_cache_of_every_instance_and_execu
     client.remote.action(&action).await.expect("read");
     let refusal = client.ask(client.request(&action)).await.err().expect("not for runners");
     assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
-    test.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_next_task_comes_with_the_answer_to_the_end_of_the_last() {
-    let test = TestApp::open().await;
-    let client = Client::of(&test);
-    let runner = FakeRunner::start(&test, "alpha").await;
-    let (one, two) = (client.start(&Work::of(&["/bin/true"])).await, client.start(&Work::of(&["/bin/false"])).await);
-    let task = runner.fetch().await;
-    let mut end = update(&task, ended(&printed("first")));
-    end.do_next = true;
-    end.wants = Wants::JobsAndActions.into();
-    let next = runner.send(end.clone()).await.expect("taken").next.expect("an answer").action.expect("the next");
-    // Its answer was lost: the same comes again.
-    if let Ok(again) = runner.send(end).await {
-        assert_eq!(again.next.expect("an answer").action.expect("the same"), next);
-    }
-    let mut last = update(&next, ended(&exited(3, "second")));
-    last.do_next = true;
-    last.wants = Wants::JobsAndActions.into();
-    let answer = runner.send(last).await.expect("taken").next.expect("an answer");
-    assert!(answer.action.is_none() && !answer.success);
-    assert_eq!(one.done().await.result.expect("a result").exit_code, 0);
-    assert_eq!(two.done().await.result.expect("a result").exit_code, 3);
-    test.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ephemeral_runner_leaves_after_one_action_and_a_draining_one_takes_none() {
-    let test = TestApp::open().await;
-    let client = Client::of(&test);
-    let once = FakeRunner::ephemeral(&test, "once").await;
-    let running = client.start(&Work::of(&["/bin/true"])).await;
-    let task = once.fetch().await;
-    once.succeeds(&task, "").await;
-    running.done().await;
-    assert!(test.app.runners.list().await.expect("a list").is_empty());
-    let refusal = once.says(&task, Stage::Executing).await.expect_err("its token is worthless");
-    assert_eq!(refusal.code(), Code::Unauthenticated);
-
-    let draining = FakeRunner::start(&test, "draining").await;
-    let drain = millrace_bench::wire::millrace_v1::DrainRunnerRequest { uuid: draining.uuid.clone(), resume: false };
-    test.runner_admin().drain_runner(drain).await.expect("drained");
-    let running = client.start(&Work::of(&["/bin/false"])).await;
-    assert!(draining.poll("", Wants::JobsAndActions, 0).await.is_none(), "at once, with nothing");
-    let resume = millrace_bench::wire::millrace_v1::DrainRunnerRequest { uuid: draining.uuid.clone(), resume: true };
-    test.runner_admin().drain_runner(resume).await.expect("resumed");
-    let task = draining.fetch().await;
-    draining.succeeds(&task, "").await;
-    running.done().await;
-    test.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_runner_gives_back_another_gets() {
-    let test = TestApp::open().await;
-    let client = Client::of(&test);
-    let (full, other) = (FakeRunner::start(&test, "full").await, FakeRunner::start(&test, "other").await);
-    let running = client.start(&Work::of(&["/bin/true"])).await;
-    let task = full.fetch().await;
-    let report = ActionReport { give_back: true, ..ended(&failed(Code::ResourceExhausted, "the disk is full")) };
-    full.update(&task, report).await.expect("taken");
-    let again = other.fetch().await;
-    assert_eq!((again.execution_id.as_str(), again.epoch), (task.execution_id.as_str(), task.epoch + 1));
-    other.succeeds(&again, "done").await;
-    assert_eq!(running.done().await.result.expect("a result").stdout_raw, b"done");
-    test.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_and_an_action_are_given_to_the_same_poller() {
-    let test = TestApp::open().await;
-    let client = Client::of(&test);
-    let runner = FakeRunner::start(&test, "both").await;
-    let running = client.start(&Work::of(&["/bin/true"])).await;
-    test.run("jobs: { one: { runs-on: stock, steps: [{ run: echo }] } }").await;
-    let request = || FetchTaskRequest { wants: Wants::JobsAndActions.into(), wait_ms: 10_000, ..Default::default() };
-    let mut kinds = Vec::new();
-    for _ in 0..2 {
-        let answer = within("a task", runner.client.clone().fetch_task(request())).await.expect("an answer");
-        let answer = answer.into_inner();
-        assert!(answer.success);
-        kinds.push(answer.action.is_some());
-        if let Some(task) = answer.action {
-            runner.succeeds(&task, "").await;
-        } else {
-            assert!(answer.content.contains("tx_uuid"), "a job: {}", answer.content);
-        }
-    }
-    kinds.sort_unstable();
-    assert_eq!(kinds, [false, true], "one of each");
-    running.done().await;
-    // An agent that knows nothing of actions gets jobs only.
-    let mut plain = Agent::register(&test, "plain").await;
-    let running = client.start(&Work::of(&["/bin/false"])).await;
-    assert!(plain.fetch("", 1).await.is_none());
-    drop(running);
     test.close().await;
 }
 

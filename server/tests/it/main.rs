@@ -14,6 +14,7 @@ mod cas_client;
 mod cli;
 mod execute_client;
 mod execution;
+mod execution_runners;
 mod fake_runner;
 #[cfg(target_os = "linux")]
 mod faults;

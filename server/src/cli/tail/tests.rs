@@ -7,8 +7,8 @@ use std::sync::Arc;
 use connectrpc::{ConnectRpcService, RequestContext, Response, Router, ServiceRequest, ServiceResult, ServiceStream};
 use futures::StreamExt;
 use millrace_proto::millrace::v1::{
-    FollowEnd, FollowGap, FollowHello, FollowResponse, GetLogRequest, GetLogResponse, LogService, ReadLinesRequest,
-    ReadLinesResponse,
+    FollowEnd, FollowGap, FollowHello, FollowResponse, GetLogRequest, GetLogResponse, GetLogRoomRequest,
+    GetLogRoomResponse, LogService, ReadLinesRequest, ReadLinesResponse, SearchRequest, SearchResponse,
 };
 use tokio::net::TcpListener;
 
@@ -112,6 +112,22 @@ impl LogService for FakeLogs {
         let (events, error) = script.ok_or_else(|| ConnectError::not_found("no such log"))?;
         let messages = events.into_iter().map(|event| Ok(FollowResponse { event: Some(event), ..Default::default() }));
         Response::stream_ok(futures::stream::iter(messages.chain(error.map(Err)).collect::<Vec<_>>()))
+    }
+
+    async fn search(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, SearchRequest>,
+    ) -> ServiceResult<ServiceStream<SearchResponse>> {
+        Err(ConnectError::unimplemented("search"))
+    }
+
+    async fn get_log_room(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, GetLogRoomRequest>,
+    ) -> ServiceResult<GetLogRoomResponse> {
+        Err(ConnectError::unimplemented("get_log_room"))
     }
 }
 
