@@ -9,6 +9,7 @@ use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
 use millrace_engine::execution::{Execution, ExecutionOptions, KnownRunner};
 use millrace_engine::invocations::{InvocationLimits, Invocations};
+use millrace_engine::logs::records::Records;
 use millrace_engine::logs::streams::LogStreams;
 use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::{Runner, Runners};
@@ -48,6 +49,8 @@ pub struct App {
     pub logs: Arc<LogRoom>,
     /// Streams of bytes in the log room.
     pub streams: LogStreams,
+    /// Records in the log room.
+    pub records: Records,
     /// Builds that are told of by events.
     pub invocations: Arc<Invocations>,
     /// The remote cache.
@@ -81,6 +84,7 @@ impl App {
             .context("cannot open the logs")?;
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
+        let records = Records::new(LogRoom::clone(&logs));
         let invocations = Arc::new(Invocations::new(
             Arc::new(store.clone()),
             Arc::clone(&logs),
@@ -113,6 +117,7 @@ impl App {
             runners,
             logs,
             streams,
+            records,
             invocations,
             cache,
             cache_config: config.cache.clone(),

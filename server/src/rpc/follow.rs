@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millrace_engine::error::{Error, Result};
+use millrace_engine::logs::records::NamedLog;
 use millrace_engine::logs::streams::{FillGuard, StreamId, StreamState};
 use millrace_engine::logs::{LogError, LogId, LogStat, LogTail, Missing, Start, TailEvent};
 use millrace_proto::instance_name::InstanceName;
@@ -48,6 +49,11 @@ impl Follow {
             if !own {
                 return Err(Error::NotFound(format!("log {id}")));
             }
+        } else if let (Some(named), Some(project)) = (NamedLog::of_log(&id), caller.project()) {
+            // So does the id of a log of records.
+            if !named.is_of(project) {
+                return Err(Error::NotFound(format!("log {id}")));
+            }
         } else if app.invocations.of_log(caller.project(), &id).await?.is_some() {
             // What a build printed; it is of a project that they may see.
         } else if caller.project().is_some() {
@@ -81,11 +87,17 @@ impl Follow {
 
     /// The next thing of a tail, or `Quiet` after a while.
     pub async fn next(&self, tail: &mut LogTail) -> Result<Followed> {
-        match timeout(Duration::from_millis(FOLLOW_HEARTBEAT_MS), tail.next()).await {
-            Ok(event) => Ok(Followed::Event(event?)),
+        let next = async { Ok(tail.next().await?) };
+        Ok(self.attended(next).await?.map_or(Followed::Quiet, Followed::Event))
+    }
+
+    /// What a reader of this log waits for; none when nothing came for a while.
+    pub async fn attended<T>(&self, next: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+        match timeout(Duration::from_millis(FOLLOW_HEARTBEAT_MS), next).await {
+            Ok(next) => next.map(Some),
             Err(_) => {
                 self.end_if_abandoned().await?;
-                Ok(Followed::Quiet)
+                Ok(None)
             }
         }
     }

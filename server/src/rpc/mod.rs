@@ -19,6 +19,7 @@ mod cas;
 mod cas_chunks;
 mod cas_names;
 mod cas_tree;
+mod commit_log;
 pub mod convert;
 mod execution;
 pub mod follow;
@@ -47,7 +48,7 @@ use std::sync::Arc;
 
 use connectrpc::{ConnectError, Limits, Response, Router, ServiceResult, ServiceStream};
 use futures::{Stream, StreamExt, stream};
-use millrace_proto::{FILE_DESCRIPTOR_SET, millrace::v1 as api, runner_v1};
+use millrace_proto::{FILE_DESCRIPTOR_SET, log_v1, millrace::v1 as api, runner_v1};
 
 use crate::app::App;
 
@@ -60,6 +61,7 @@ pub use byte_stream::ByteStreamDoor;
 pub use cache::CacheDoor;
 pub use capabilities::CapabilitiesDoor;
 pub use cas::CasDoor;
+pub use commit_log::CommitLogDoor;
 pub use execution::ExecutionDoor;
 pub use invocation::InvocationDoor;
 pub use log::LogDoor;
@@ -84,6 +86,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     router = router
         .add_service::<PipelineDoor, _>(Arc::new(PipelineDoor::new(Arc::clone(app))))
         .add_service::<LogDoor, _>(Arc::new(LogDoor::new(Arc::clone(app))))
+        .add_service::<CommitLogDoor, _>(Arc::new(CommitLogDoor::new(Arc::clone(app))))
         .add_service::<CacheDoor, _>(Arc::new(CacheDoor::new(Arc::clone(app))))
         .add_service::<InvocationDoor, _>(Arc::new(InvocationDoor::new(Arc::clone(app))))
         .add_service::<QueueDoor, _>(Arc::new(QueueDoor::new(Arc::clone(app))));
@@ -99,6 +102,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         runner_v1::RUNNER_SERVICE_SERVICE_NAME,
         api::PIPELINE_SERVICE_SERVICE_NAME,
         api::LOG_SERVICE_SERVICE_NAME,
+        log_v1::LOG_SERVICE_NAME,
         api::CACHE_SERVICE_SERVICE_NAME,
         api::INVOCATION_SERVICE_SERVICE_NAME,
         api::QUEUE_SERVICE_SERVICE_NAME,

@@ -3,7 +3,7 @@
 use connectrpc::{ConnectError, ErrorDetail};
 use millrace_engine::error::Error;
 use millrace_proto::digest::Digest;
-use millrace_proto::rpc::{PreconditionFailure, precondition_failure::Violation};
+use millrace_proto::rpc::{LocalizedMessage, PreconditionFailure, precondition_failure::Violation};
 
 /// How many missing blobs a status names. It travels in a header, some 120 bytes for each, and clients bound their headers: many
 /// take 8 KiB and no more. Execute tells more of them in a message.
@@ -33,6 +33,17 @@ pub fn status(error: Error) -> ConnectError {
             ConnectError::internal(message)
         }
     }
+}
+
+/// A record that a log does not have, with what clients of commit logs show to people.
+pub fn out_of_log(message: String, offset: u64) -> ConnectError {
+    let shown = LocalizedMessage {
+        locale: "en-US".into(),
+        message: format!("The requested offset is outside the log's range: {offset}"),
+        ..Default::default()
+    };
+    ConnectError::out_of_range(message)
+        .with_detail(ErrorDetail::from_message("google.rpc.LocalizedMessage", &shown))
 }
 
 /// What clients read to know which blobs they have to bring.
