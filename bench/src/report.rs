@@ -36,10 +36,10 @@ impl Report {
         self.figures.push(Figure { name: name.into(), value, unit, goal: Some(goal) });
     }
 
-    /// Percentiles of durations; the goal is for the 95th.
-    pub fn latency(&mut self, name: &str, samples: &Samples, goal_p95_ms: Option<f64>) {
+    /// Percentiles of durations; a goal is a percentile and the most that it should be, in milliseconds.
+    pub fn latency(&mut self, name: &str, samples: &Samples, goals: &[(f64, f64)]) {
         for percent in [50.0_f64, 95.0, 99.0] {
-            let goal = goal_p95_ms.filter(|_| percent.total_cmp(&95.0).is_eq());
+            let goal = goals.iter().find(|(of, _)| percent.total_cmp(of).is_eq()).map(|(_, most)| *most);
             let (name, value) = (format!("{name}, p{percent}"), samples.percentile(percent));
             self.figures.push(Figure { name, value, unit: "ms", goal });
         }

@@ -59,7 +59,7 @@ pub async fn log_ingest(target: &mut Target, seconds: u64) -> Result<Report> {
     report.figure("rows", rows as f64 / took, "rows/s");
     let megabytes = rows as f64 * ROW_BYTES as f64 / 1e6;
     report.figure("bytes of rows", megabytes / took, "MB/s");
-    report.latency("call sent -> acknowledged", &acknowledged, None);
+    report.latency("call sent -> acknowledged", &acknowledged, &[]);
     if let Some((before, after)) = before.zip(after) {
         report.figure("server's CPU for a GB of rows", (after - before) / (megabytes / 1e3), "s");
     }

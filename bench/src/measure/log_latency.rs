@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use millrace_bench::agent::{Agent, Task};
 use millrace_bench::client::Client;
@@ -17,44 +17,82 @@ use crate::report::Report;
 use crate::samples::Samples;
 use crate::target::Target;
 
-/// How many rows are sent.
-const ROWS: usize = 200;
-/// The time from one to the next.
-const EVERY: Duration = Duration::from_millis(25);
-/// How many follow at once.
-const TAILS: [usize; 2] = [1, 50];
+/// Who writes how much, and how many follow.
+struct Scene {
+    tails: usize,
+    /// How many rows are sent.
+    rows: usize,
+    /// How many a call has.
+    rows_a_call: usize,
+    /// The time from one call to the next.
+    every: Duration,
+    /// The longest times from row to sight, in milliseconds.
+    goal_p50_ms: f64,
+    goal_p99_ms: f64,
+}
+
+const SCENES: [Scene; 3] = [
+    Scene {
+        tails: 1,
+        rows: 400,
+        rows_a_call: 1,
+        every: Duration::from_millis(10),
+        goal_p50_ms: 2.0,
+        goal_p99_ms: 20.0,
+    },
+    Scene {
+        tails: 50,
+        rows: 400,
+        rows_a_call: 1,
+        every: Duration::from_millis(10),
+        goal_p50_ms: 2.0,
+        goal_p99_ms: 20.0,
+    },
+    // A thousand lines a second.
+    Scene {
+        tails: 1_000,
+        rows: 5_000,
+        rows_a_call: 20,
+        every: Duration::from_millis(20),
+        goal_p50_ms: 250.0,
+        goal_p99_ms: 250.0,
+    },
+];
 /// How many tails share a connection.
 const TAILS_A_CONNECTION: usize = 10;
 /// What a line has in `line_meta`.
 const LINE_META_BYTES: usize = 8;
-/// The longest p95 from row to sight, in milliseconds.
-const GOAL_P95_MS: f64 = 300.0;
 /// How long the agent waits for its task.
 const WAIT_MS: u32 = 30_000;
 
 /// Measures Follow.
 pub async fn log_latency(target: &mut Target) -> Result<Report> {
-    let mut report =
-        Report::new(format!("log-latency: one writer, a row each {} ms, Follow by 1 and by many", EVERY.as_millis()));
-    for tails in TAILS {
+    let mut report = Report::new("log-latency: one writer, Follow by one and by many");
+    for scene in SCENES {
+        let tails = scene.tails;
         let label = format!("bench-latency-{tails}");
         let agent = target.agent(&label).await?;
         start_run(&target.client, single_job(&label)).await?;
         let task = agent.fetch("", WAIT_MS).await?.context("no task came")?;
         agent.report(&task, "running", "running").await?;
-        let (acknowledged, seen) = measure(target, &agent, &task, tails).await?;
-        report.latency(&format!("{tails} tails: row sent -> acknowledged"), &acknowledged, None);
-        report.latency(&format!("{tails} tails: row sent -> seen"), &seen, Some(GOAL_P95_MS));
+        let (acknowledged, seen) = measure(target, &agent, &task, &scene).await?;
+        let name = format!("{tails} tails, {} rows each {} ms", scene.rows_a_call, scene.every.as_millis());
+        report.latency(&format!("{name}: sent -> acknowledged"), &acknowledged, &[]);
+        report.latency(
+            &format!("{name}: sent -> seen"),
+            &seen,
+            &[(50.0, scene.goal_p50_ms), (99.0, scene.goal_p99_ms)],
+        );
     }
     Ok(report)
 }
 
-async fn measure(target: &Target, agent: &Agent, task: &Task, tails: usize) -> Result<(Samples, Samples)> {
+async fn measure(target: &Target, agent: &Agent, task: &Task, scene: &Scene) -> Result<(Samples, Samples)> {
     // Every tail has its first answer before the first row is sent.
-    let ready = Arc::new(Barrier::new(tails + 1));
+    let ready = Arc::new(Barrier::new(scene.tails + 1));
     let mut following = Vec::new();
     let mut client = target.another_client()?;
-    for number in 0..tails {
+    for number in 0..scene.tails {
         if number % TAILS_A_CONNECTION == 0 {
             client = target.another_client()?;
         }
@@ -62,19 +100,22 @@ async fn measure(target: &Target, agent: &Agent, task: &Task, tails: usize) -> R
     }
     ready.wait().await;
     let (mut sent, mut acknowledged) = (Vec::new(), Samples::default());
-    let mut every = tokio::time::interval(EVERY);
-    for row in 0..ROWS {
+    let mut every = tokio::time::interval(scene.every);
+    for first in (0..scene.rows).step_by(scene.rows_a_call) {
         every.tick().await;
+        let rows: Vec<_> = (first..first + scene.rows_a_call).map(|row| format!("row {row} {:.<88}", "")).collect();
         let now = Instant::now();
-        sent.push(now);
-        agent.log(task, row as i64, vec![format!("row {row}")], false).await?;
+        sent.resize(first + rows.len(), now);
+        agent.log(task, first as i64, rows, false).await?;
         acknowledged.push(now.elapsed());
     }
-    agent.log(task, ROWS as i64, Vec::new(), true).await?;
+    agent.log(task, scene.rows as i64, Vec::new(), true).await?;
     agent.report(task, "success", "success").await?;
     let mut seen = Samples::default();
     for times in try_join_all(following).await? {
-        for (at, sent) in times?.into_iter().zip(&sent) {
+        let times = times?;
+        ensure!(times.len() == scene.rows, "a tail has seen {} of {} rows", times.len(), scene.rows);
+        for (at, sent) in times.into_iter().zip(&sent) {
             seen.push(at - *sent);
         }
     }

@@ -74,7 +74,7 @@ pub async fn scheduler(target: &Target, seconds: u64) -> Result<Report> {
     }
     let mut report = Report::new(format!("scheduler: {CLIENTS} clients, {AGENTS} agents that complete at once"));
     report.figure("actions executed", latencies.len() as f64 / took.as_secs_f64(), "/s");
-    report.latency("Execute called -> done", &latencies, None);
+    report.latency("Execute called -> done", &latencies, &[]);
     Ok(report)
 }
 
