@@ -5,6 +5,8 @@ mod any_types;
 pub mod digest;
 pub mod expression;
 pub mod instance_name;
+pub mod mask_forms;
+pub mod mask_set;
 pub mod platform_properties;
 pub mod resource_name;
 pub mod task_content;

@@ -112,24 +112,39 @@ mod tests {
         assert_eq!(found.last(), Some(&Line::Whole(b"next".to_vec())));
     }
 
+    /// In whatever form, wherever in it the row ends, and at whatever byte the chunks are cut.
     #[test]
     fn a_value_across_the_split_is_masked() {
         let masks = Masks::default();
-        masks.add("topsecret").expect("masked");
-        for shift in 0..12 {
-            let start = "a".repeat(ROW_MAX_BYTES - shift);
-            let text = format!("{start}topsecret{}", "b".repeat(ROW_MAX_BYTES));
-            // Byte by byte around the border, too.
-            let (head, tail) = text.as_bytes().split_at(ROW_MAX_BYTES - 20);
-            let mut chunks = vec![head];
-            chunks.extend(tail[..60].chunks(1));
-            chunks.push(&tail[60..]);
-            let mut joined = Vec::new();
-            for line in lines(&chunks, &masks) {
-                let Line::Part(part) = line else { panic!("not a part") };
-                joined.extend_from_slice(&part);
+        masks.add("top/secret").expect("masked");
+        for form in ["top/secret", "dG9wL3NlY3JldA==", "746f702f736563726574", "top%2Fsecret", "top\\/secret"] {
+            for shift in 0..=form.len() {
+                let start = "a".repeat(ROW_MAX_BYTES - shift);
+                let text = format!("{start}{form}{}", "b".repeat(ROW_MAX_BYTES));
+                // Byte by byte around the border, too.
+                let (head, tail) = text.as_bytes().split_at(ROW_MAX_BYTES - 24);
+                let mut chunks = vec![head];
+                chunks.extend(tail[..60].chunks(1));
+                chunks.push(&tail[60..]);
+                assert_eq!(joined(&chunks, &masks), text.replace(form, "***"), "{form} {shift}");
             }
-            assert_eq!(String::from_utf8(joined).expect("text"), text.replace("topsecret", "***"), "{shift}");
+            let text = format!("{}{form}{}", "a".repeat(ROW_MAX_BYTES - 5), "b".repeat(10));
+            for cut in ROW_MAX_BYTES - 6..text.len() {
+                let (head, tail) = text.as_bytes().split_at(cut);
+                assert_eq!(joined(&[head, tail], &masks), text.replace(form, "***"), "{form} cut at {cut}");
+            }
         }
+    }
+
+    fn joined(chunks: &[&[u8]], masks: &Masks) -> String {
+        let mut joined = Vec::new();
+        for line in lines(chunks, masks) {
+            match line {
+                Line::Part(part) => joined.extend_from_slice(&part),
+                // What the writer masks.
+                Line::Whole(line) => joined.extend_from_slice(&masks.current().apply(&line)),
+            }
+        }
+        String::from_utf8(joined).expect("text")
     }
 }

@@ -1,68 +1,60 @@
 //! Values that must not appear in any log, and their replacement. Knows nothing of where they come from.
 
 use std::borrow::Cow;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use aho_corasick::AhoCorasick;
+pub use millrace_proto::mask_forms::MASK_MIN_CHARS;
+use millrace_proto::mask_set;
+pub use millrace_proto::mask_set::{MASKS_MAX, NotMasked};
 
 /// What stands in place of a masked value.
 pub const MASK: &str = "***";
-/// Shorter values are not masked: they would blank out half the log and hide nothing.
-pub const MASK_MIN_CHARS: usize = 3;
-/// The most values in one job.
-pub const MASKS_MAX: usize = 10_000;
 
 /// The masks of a job; more can be added while it runs.
 #[derive(Default)]
 pub struct Masks {
+    // Held while one more is added: adding is rare.
+    values: Mutex<Vec<String>>,
     // Held for reading and replacing the Arc only.
     set: RwLock<Arc<MaskSet>>,
 }
 
 /// Masks at one moment.
 #[derive(Default)]
-pub struct MaskSet {
-    values: Vec<String>,
-    automaton: Option<AhoCorasick>,
-    longest: usize,
-}
-
-/// Why a value is not masked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotMasked {
-    /// Below [`MASK_MIN_CHARS`].
-    TooShort,
-    /// Over [`MASKS_MAX`], or too much for the search.
-    TooMany,
-}
+pub struct MaskSet(mask_set::MaskSet);
 
 impl Masks {
-    /// Adds a value; each line of it is a mask of its own, because the log has lines.
+    /// Adds a value; each line of it is a mask of its own, because the log has lines, and so is each way to spell it.
     pub fn add(&self, value: &str) -> Result<(), NotMasked> {
         self.add_all([value]).pop().map_or(Ok(()), Err)
     }
 
     /// Adds values; answers why some were not taken.
     pub fn add_all<'v>(&self, values: impl IntoIterator<Item = &'v str>) -> Vec<NotMasked> {
+        let mut known = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refused = Vec::new();
-        let mut known = self.current().values.clone();
+        let before = known.len();
         for value in values {
-            let lines = value.lines().map(str::trim).filter(|line| line.chars().count() >= MASK_MIN_CHARS);
-            let lines = lines.map(ToOwned::to_owned).collect::<Vec<_>>();
-            if lines.is_empty() && !value.is_empty() {
-                refused.push(NotMasked::TooShort);
+            if value.is_empty() || known.iter().any(|one| one == value) {
+                continue;
             }
-            for line in lines {
-                if known.len() >= MASKS_MAX {
-                    refused.push(NotMasked::TooMany);
-                } else if !known.contains(&line) {
-                    known.push(line);
-                }
+            if !value.lines().any(|line| line.trim().chars().count() >= MASK_MIN_CHARS) {
+                refused.push(NotMasked::TooShort);
+            } else if known.len() >= MASKS_MAX {
+                refused.push(NotMasked::TooMany);
+            } else {
+                known.push(value.to_owned());
             }
         }
-        match MaskSet::new(known) {
-            Some(set) => *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set),
-            None => refused.push(NotMasked::TooMany),
+        if known.len() == before {
+            return refused;
+        }
+        let (set, too_many) = mask_set::MaskSet::new(known.iter().map(String::as_str));
+        if too_many.is_empty() {
+            *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MaskSet(set));
+        } else {
+            known.truncate(before);
+            refused.extend(too_many);
         }
         refused
     }
@@ -79,29 +71,23 @@ impl Masks {
 
     /// Whether a masked value is in the text.
     pub fn is_in(&self, text: &str) -> bool {
-        self.current().automaton.as_ref().is_some_and(|automaton| automaton.is_match(text))
+        self.current().0.is_in(text.as_bytes())
     }
 }
 
 impl MaskSet {
-    fn new(values: Vec<String>) -> Option<Self> {
-        let longest = values.iter().map(String::len).max().unwrap_or(0);
-        let automaton = if values.is_empty() { None } else { Some(AhoCorasick::new(&values).ok()?) };
-        Some(Self { values, automaton, longest })
-    }
-
     /// The bytes without masked values; values that overlap or touch become one [`MASK`].
     pub fn apply<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
-        let found = self.find(bytes);
+        let found = self.0.find(bytes);
         if found.is_empty() {
             return Cow::Borrowed(bytes);
         }
         let mut masked = Vec::with_capacity(bytes.len());
         let mut from = 0;
-        for (start, end) in found {
-            masked.extend_from_slice(&bytes[from..start]);
+        for value in found {
+            masked.extend_from_slice(&bytes[from..value.start]);
             masked.extend_from_slice(MASK.as_bytes());
-            from = end;
+            from = value.end;
         }
         masked.extend_from_slice(&bytes[from..]);
         Cow::Owned(masked)
@@ -110,30 +96,7 @@ impl MaskSet {
     /// Where bytes may be cut, at or before `wish`, so that no masked value is torn: neither one that is there nor
     /// one whose end has not arrived yet. 0 when there is no such place.
     pub fn cut(&self, bytes: &[u8], wish: usize) -> usize {
-        let mut cut = wish.min(bytes.len().saturating_sub(self.longest.saturating_sub(1)));
-        for (start, end) in self.find(bytes).into_iter().rev() {
-            if start < cut && cut < end {
-                cut = start;
-            }
-        }
-        cut
-    }
-
-    fn find(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
-        let mut merged: Vec<(usize, usize)> = Vec::new();
-        let Some(automaton) = &self.automaton else { return merged };
-        // Matches come by their ends; an earlier one may start later.
-        for found in automaton.find_overlapping_iter(bytes) {
-            let (mut start, end) = (found.start(), found.end());
-            while let Some(last) = merged.last()
-                && last.1 >= start
-            {
-                start = start.min(last.0);
-                merged.pop();
-            }
-            merged.push((start, end));
-        }
-        merged
+        self.0.cut(bytes, wish)
     }
 }
 
@@ -157,6 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn in_every_spelling() {
+        let masks = masks(&["p@ss/wörd"]);
+        for (text, shown) in [
+            ("Authorization: Basic dXNlcjpwQHNzL3fDtnJk", "Authorization: Basic dXNlcjp***"),
+            ("?key=p%40ss%2Fw%C3%B6rd&x", "?key=***&x"),
+            ("?key=p%40ss%2fw%c3%b6rd", "?key=***"),
+            (r#"{"key":"p@ss\/w\u00f6rd"}"#, r#"{"key":"***"}"#),
+            ("70407373 7040 70407373 2f77c3b67264", "70407373 7040 70407373 2f77c3b67264"),
+            ("704073732f77c3b67264", "***"),
+        ] {
+            assert_eq!(masks.text(text), shown);
+        }
+    }
+
+    #[test]
     fn every_line_of_a_value_is_one() {
         let masks = masks(&["-----BEGIN\n  c2VjcmV0\r\nx\n-----END"]);
         assert_eq!(masks.text("c2VjcmV0 x -----END"), "*** x ***");
@@ -168,16 +146,15 @@ mod tests {
         assert_eq!(masks.add("ab"), Err(NotMasked::TooShort));
         assert_eq!(masks.add(""), Ok(()));
         assert_eq!(masks.add("äöü"), Ok(()));
+        assert_eq!(masks.add("äöü"), Ok(()), "known already");
         assert_eq!(masks.text("ab äöü"), "ab ***");
     }
 
     #[test]
-    fn never_cuts_through_a_value() {
-        let masks = masks(&["secret"]);
-        let set = masks.current();
-        assert_eq!(set.cut(b"aaaaaaaaaaaaaaaa", 10), 10);
-        assert_eq!(set.cut(b"aaaaaaaasecretaa", 10), 8);
-        assert_eq!(set.cut(b"aaaaaasecr", 10), 5, "the end may not have arrived");
-        assert_eq!(set.cut(b"secret", 6), 0);
+    fn too_many_are_refused_and_the_others_stay() {
+        let many: Vec<String> = (0..MASKS_MAX).map(|number| format!("secret-{number:05}")).collect();
+        let masks = masks(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(masks.add("one more"), Err(NotMasked::TooMany));
+        assert_eq!(masks.text("secret-00000 secret-09999 one more"), "*** *** one more");
     }
 }
