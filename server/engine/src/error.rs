@@ -95,6 +95,7 @@ impl From<LogError> for Error {
             LogError::NotFound(id) => Self::NotFound(format!("log {id}")),
             LogError::Invalid { field, message } => Self::Invalid { field, message },
             LogError::Conflict { .. } | LogError::OtherBytes { .. } => Self::Conflict(message),
+            LogError::Gone { .. } => Self::Range(message),
             LogError::Stale(_) => Self::Unavailable(message),
             LogError::Closed(_) => Self::Precondition(message),
             LogError::Exhausted(_) => Self::Exhausted(message),

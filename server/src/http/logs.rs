@@ -154,7 +154,7 @@ fn live(
                 Ok(Followed::Event(TailEvent::Data(lines))) => {
                     return Some((Ok(lines.stream_bytes()), (app, follow, tail)));
                 }
-                Ok(Followed::Quiet) => {}
+                Ok(Followed::Quiet | Followed::Event(TailEvent::Gap(_))) => {}
                 Ok(Followed::Event(TailEvent::End(_))) => return None,
                 Err(error) => {
                     tracing::warn!(log = follow.id.as_str(), %error, "a tail ended");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures::stream;
 use millrace_engine::error::Error;
-use millrace_engine::logs::{LogLines, LogStat, LogTail, MarkKind, Start, TailEvent};
+use millrace_engine::logs::{LogLines, LogPlace, LogStat, LogTail, MarkKind, Start, TailEvent};
 use millrace_proto::millrace::v1 as api;
 use millrace_proto::millrace::v1::follow_request::Start as WireStart;
 use millrace_proto::millrace::v1::follow_response::Event;
@@ -178,6 +178,7 @@ fn events(
         }
         let event = match follow.next(&mut tail).await {
             Ok(Followed::Event(TailEvent::Data(lines))) => data(lines),
+            Ok(Followed::Event(TailEvent::Gap(place))) => gap(place),
             Ok(Followed::Event(TailEvent::End(head))) => {
                 let end = api::FollowEnd { size_bytes: head.bytes, lines: head.lines, ..Default::default() };
                 return Some((Ok(response(end.into())), None));
@@ -198,6 +199,11 @@ fn data(lines: LogLines) -> Event {
         ..Default::default()
     }
     .into()
+}
+
+fn gap(place: LogPlace) -> Event {
+    let reason = "removed by retention".to_owned();
+    api::FollowGap { offset: place.offset, first_line: place.line, reason, ..Default::default() }.into()
 }
 
 fn response(event: Event) -> api::FollowResponse {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, MARKS_MAX, MarkKind, ReadFrom, flags,
+    LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, LogStore, LogSummary, MARKS_MAX, MarkKind,
+    ReadFrom, SURVEY_SHARDS, flags, survey_shard,
 };
 
 /// Runs the suite; `open` makes an empty store.
@@ -20,6 +21,9 @@ pub async fn run(open: impl Fn() -> Arc<dyn LogStore>) {
     long_logs_everywhere(&*open()).await;
     any_bytes(&*open()).await;
     joined_lines(&*open()).await;
+    times(&*open()).await;
+    trims(&*open()).await;
+    surveys(&*open()).await;
 }
 
 /// Lines with a word each; `None` stands for a flag word of 0.
@@ -27,7 +31,7 @@ fn append(at_lines: u64, lines: &[(&str, u64)]) -> LogAppend {
     let text: String = lines.iter().flat_map(|(line, _)| [line, "\n"]).collect();
     let words: Vec<u8> =
         (0..).zip(lines).flat_map(|(time, (_, flags))| word(at_lines + time, *flags).to_le_bytes()).collect();
-    LogAppend { at_lines, text: text.into(), words: words.into(), dropped_rows: 0, complete: false }
+    LogAppend { at_lines, text: text.into(), words: words.into(), ..LogAppend::default() }
 }
 
 /// The word of a line in this suite: its time is its number plus a thousand.
@@ -63,11 +67,13 @@ async fn appends_and_heads(store: &dyn LogStore) {
         .append(&id, append(0, &[("one", 0), ("two", flags::STDERR), ("rest", flags::CONTINUATION)]))
         .await
         .unwrap();
-    let expected = LogHead { bytes: 13, lines: 3, rows: 2, ..LogHead::default() };
+    let expected = LogHead { bytes: 13, lines: 3, rows: 2, last_ms: 1002, ..LogHead::default() };
     assert_eq!(head, expected);
     assert_eq!(store.head(&id).await.unwrap(), expected);
     let mut second = append(3, &[("##[error]x", error), ("full", flags::ROOM)]);
     second.dropped_rows = 7;
+    second.dropped_bytes = 70;
+    second.room_bytes = 5;
     second.complete = true;
     let expected = LogHead {
         bytes: 29,
@@ -77,8 +83,12 @@ async fn appends_and_heads(store: &dyn LogStore) {
         marks: 1,
         first_error_line: Some(3),
         complete: true,
+        room_bytes: 5,
+        dropped_bytes: 70,
+        last_ms: 1004,
         ..LogHead::default()
     };
+    assert_eq!(expected.written_bytes(), 24 + 70);
     assert_eq!(store.append(&id, second).await.unwrap(), expected);
     assert_eq!(store.head(&id).await.unwrap(), expected);
     let empty = self::id("empty");
@@ -98,21 +108,25 @@ async fn reads_by_line_offset_and_row(store: &dyn LogStore) {
     let words = [word(0, 0), word(1, 0), word(2, rest), word(3, 0), word(4, 0), word(5, rest), word(6, 0)];
     assert_eq!(lines.words, words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
     let places = [0, 3, 6, 10, 11, 14, 18, 21].map(|offset| offset as u64);
-    for (line, offset) in (0..).zip(places) {
-        let place = LogPlace { line, offset, joined: 0 };
+    let rows = [0, 1, 2, 2, 3, 4, 4, 5];
+    for ((line, offset), row) in (0..).zip(places).zip(rows) {
+        let place = LogPlace { line, offset, joined: 0, row };
         for from in [ReadFrom::Line(line), ReadFrom::Offset(offset), ReadFrom::Place(place)] {
             let found = all(store, &id, from).await;
             assert_eq!(found.place, place, "{from:?}");
             assert_eq!(found.data, lines.data.slice(offset as usize..), "{from:?}");
             assert_eq!(found.words, lines.words.slice(line as usize * 8..), "{from:?}");
-            assert_eq!(found.end(), LogPlace { line: 7, offset: 21, joined: 0 });
+            assert_eq!(found.end(), LogPlace { line: 7, offset: 21, joined: 0, row: 5 });
         }
     }
     for (row, line) in [0, 1, 3, 4, 6, 7].into_iter().enumerate() {
         assert_eq!(all(store, &id, ReadFrom::Row(row as u64)).await.place.line, line, "row {row}");
     }
     for line in [8, 1_000_000, u64::MAX] {
-        assert_eq!(all(store, &id, ReadFrom::Line(line)).await.place, LogPlace { line: 7, offset: 21, joined: 0 });
+        assert_eq!(
+            all(store, &id, ReadFrom::Line(line)).await.place,
+            LogPlace { line: 7, offset: 21, joined: 0, row: 5 }
+        );
         assert_eq!(all(store, &id, ReadFrom::Row(line)).await.place.line, 7);
     }
     for offset in (0..30).chain([u64::MAX]).filter(|offset| !places.contains(offset)) {
@@ -222,7 +236,7 @@ async fn long_logs_everywhere(store: &dyn LogStore) {
     for (line, text) in texts.iter().enumerate() {
         let near_an_edge = matches!(line % 256, 0 | 1 | 255) || line % 101 == 0;
         if near_an_edge {
-            let place = LogPlace { line: line as u64, offset, joined: 0 };
+            let place = LogPlace { line: line as u64, offset, joined: 0, row };
             for from in [ReadFrom::Line(line as u64), ReadFrom::Offset(offset)] {
                 let lines = store.read(&id, from, 1, 1 << 20).await.unwrap();
                 assert_eq!((lines.place, lines.data), (place, format!("{text}\n").into()), "{from:?}");
@@ -247,10 +261,7 @@ async fn any_bytes(store: &dyn LogStore) {
     let text = Bytes::from(text);
     let words: Vec<u8> = [word(0, 0), word(1, 0)].iter().flat_map(|word| word.to_le_bytes()).collect();
     store
-        .append(
-            &id,
-            LogAppend { at_lines: 0, text: text.clone(), words: words.into(), dropped_rows: 0, complete: false },
-        )
+        .append(&id, LogAppend { at_lines: 0, text: text.clone(), words: words.into(), ..LogAppend::default() })
         .await
         .unwrap();
     assert_eq!(all(store, &id, ReadFrom::Line(0)).await.data, text);
@@ -288,7 +299,10 @@ async fn joined_lines(store: &dyn LogStore) {
         assert_eq!(place.stream_offset(), begun as u64);
         let next_begun = begun + next.stream_bytes().len();
         if line % 256 < 2 || line % 7 == 0 || line % 256 == 255 {
-            for from in [ReadFrom::Line(place.line), ReadFrom::Offset(place.offset), ReadFrom::Byte(begun as u64)] {
+            let mut ways =
+                vec![ReadFrom::Line(place.line), ReadFrom::Offset(place.offset), ReadFrom::Byte(begun as u64)];
+            ways.push(ReadFrom::Time(1000 + place.line as i64));
+            for from in ways {
                 assert_eq!(store.read(&id, from, 0, 0).await.unwrap().place, place, "{from:?}");
             }
             let last = ReadFrom::Byte(next_begun as u64 - 1);
@@ -308,4 +322,150 @@ async fn joined_lines(store: &dyn LogStore) {
         assert_eq!(store.read(&id, ReadFrom::Byte(byte), 9, 9).await.unwrap().place, end);
         assert_eq!(store.read_bytes(&id, byte, 9).await.unwrap(), "");
     }
+}
+
+async fn times(store: &dyn LogStore) {
+    let id = id("times");
+    let words = |times: &[u64]| -> Bytes {
+        times.iter().flat_map(|time| (time << flags::TIME_SHIFT).to_le_bytes()).collect::<Vec<u8>>().into()
+    };
+    // A thousand lines at 0, 0, 0, 30, 30, 30, 60...
+    let times: Vec<u64> = (0..1000).map(|line| line / 3 * 30).collect();
+    let text = Bytes::from("t\n".repeat(1000));
+    store.append(&id, LogAppend { text, words: words(&times), ..LogAppend::default() }).await.unwrap();
+    assert_eq!(store.head(&id).await.unwrap().last_ms, 333 * 30);
+    for (time, line) in [
+        (i64::MIN, 0),
+        (-1, 0),
+        (0, 0),
+        (1, 3),
+        (30, 3),
+        (31, 6),
+        (2560, 258),
+        (9990, 999),
+        (9991, 1000),
+        (i64::MAX, 1000),
+    ] {
+        assert_eq!(store.read(&id, ReadFrom::Time(time), 0, 0).await.unwrap().place.line, line, "time {time}");
+    }
+    // Times that go back lead somewhere, and never past what is asked for at the end.
+    let back = self::id("back");
+    store
+        .append(&back, LogAppend { text: "a\nb\nc\n".into(), words: words(&[9, 5, 9]), ..LogAppend::default() })
+        .await
+        .unwrap();
+    assert!(store.read(&back, ReadFrom::Time(9), 0, 0).await.unwrap().place.line < 3);
+}
+
+/// How much a trim takes is the store's own business, but not what is left.
+async fn trims(store: &dyn LogStore) {
+    let id = id("trims");
+    assert_eq!(store.trim(&id, 5).await.unwrap_err(), LogError::NotFound(id.clone()));
+    let rest = flags::CONTINUATION;
+    let mut expected = Vec::new();
+    for call in 0..20_u64 {
+        let texts: Vec<String> = (0..50).map(|line| format!("{} {}", call * 50 + line, "t".repeat(100))).collect();
+        let flags_of = |line: usize| match line % 5 {
+            1 => rest,
+            2 => rest | flags::JOINED,
+            3 => rest,
+            4 => MarkKind::Notice.bits(),
+            _ => 0,
+        };
+        let lines: Vec<(&str, u64)> =
+            texts.iter().enumerate().map(|(at, text)| (text.as_str(), flags_of(at))).collect();
+        store.append(&id, append(call * 50, &lines)).await.unwrap();
+        expected.extend(texts);
+    }
+    let whole = store.head(&id).await.unwrap();
+    let whole_lines = all(store, &id, ReadFrom::Line(0)).await;
+    let mut last_first = LogPlace::default();
+    for before in [0, 1, 3, 100, 500, 400, 899, 5000] {
+        let head = store.trim(&id, before).await.unwrap();
+        assert_eq!(head, store.head(&id).await.unwrap());
+        assert_eq!(LogHead { first: LogPlace::default(), ..head }, whole, "all numbers but the first place stay");
+        let first = head.first;
+        assert!(
+            first.line <= before.min(whole.lines - 1) && first.line >= last_first.line,
+            "{first:?} before {before}"
+        );
+        last_first = first;
+        check_trimmed(store, &id, &head, &whole_lines).await;
+    }
+    store.append(&id, append(1000, &[("more", 0)])).await.unwrap();
+    let head = store.append(&id, LogAppend::end(1001)).await.unwrap();
+    assert_eq!(head.first, last_first);
+    assert_eq!(store.trim(&id, 1000).await.unwrap(), head, "a complete log stays as it is");
+    store.delete(&id).await.unwrap();
+    assert_eq!(store.append(&id, append(0, &[("new", 0)])).await.unwrap().first, LogPlace::default());
+}
+
+async fn check_trimmed(store: &dyn LogStore, id: &LogId, head: &LogHead, whole: &LogLines) {
+    let first = head.first;
+    let left = all(store, id, ReadFrom::Line(0)).await;
+    assert_eq!(left.place, first);
+    assert_eq!(left.data, whole.data.slice(first.offset as usize..));
+    assert_eq!(left.words, whole.words.slice(first.line as usize * 8..));
+    assert_eq!(left.end(), head.end());
+    for from in [
+        ReadFrom::Line(first.line),
+        ReadFrom::Offset(first.offset),
+        ReadFrom::Offset(first.offset.saturating_sub(3)),
+        ReadFrom::Byte(first.stream_offset()),
+        ReadFrom::Byte(0),
+        ReadFrom::Row(first.row),
+        ReadFrom::Row(0),
+        ReadFrom::Time(0),
+        ReadFrom::Time(1000 + first.line as i64),
+        ReadFrom::Place(LogPlace::default()),
+        ReadFrom::Place(first),
+    ] {
+        let read = store.read(id, from, 3, 1 << 20).await.unwrap();
+        assert_eq!(read.place, first, "{from:?}");
+        assert!(left.data.starts_with(&read.data) && read.lines() == 3.min(left.lines()), "{from:?}");
+    }
+    for line in [first.line + 1, first.line + 7, head.lines - 1] {
+        let line = line.min(head.lines);
+        let read = store.read(id, ReadFrom::Line(line), 1, 1 << 20).await.unwrap();
+        assert_eq!(read.place.line, line);
+        let from_row = store.read(id, ReadFrom::Row(read.place.row), 0, 0).await.unwrap().place;
+        assert!(from_row.line >= read.place.line && from_row.row == read.place.row);
+    }
+    let stream = left.stream_bytes();
+    let bytes = store.read_bytes(id, first.stream_offset(), usize::MAX / 2).await.unwrap();
+    assert_eq!(bytes, stream);
+    if let Some(before) = first.stream_offset().checked_sub(1) {
+        let gone = LogError::Gone { id: id.clone(), first };
+        assert_eq!(store.read_bytes(id, before, 10).await.unwrap_err(), gone);
+        assert_eq!(store.read_bytes(id, 0, 0).await.unwrap_err(), gone);
+    }
+    let marks = store.marks(id).await.unwrap();
+    let marked: Vec<u64> = (first.line..head.lines).filter(|line| line % 5 == 4).collect();
+    assert_eq!(marks.iter().map(|mark| mark.line).collect::<Vec<_>>(), marked);
+}
+
+async fn surveys(store: &dyn LogStore) {
+    let ids = ["run.1", "run.2", "RUN.1", "s.1.x", "s.1.y", &"L".repeat(200)].map(id);
+    let mut expected = Vec::new();
+    for (id, lines) in ids.iter().zip([1_u64, 2, 300, 0, 5, 6]) {
+        let text = "a line to count\n".repeat(lines as usize).into();
+        let words = (0..lines).flat_map(|line| word(line, 0).to_le_bytes()).collect::<Vec<u8>>().into();
+        let head =
+            store.append(id, LogAppend { text, words, complete: lines == 2, ..LogAppend::default() }).await.unwrap();
+        expected.push((id.clone(), head));
+    }
+    let mut found = Vec::new();
+    for shard in 0..SURVEY_SHARDS {
+        for LogSummary { id, head, stored_bytes, compressed } in store.survey(shard).await.unwrap() {
+            assert_eq!(survey_shard(&id), shard);
+            assert_eq!(store.stored(&id).await.unwrap(), (stored_bytes, compressed), "{id}");
+            assert!(compressed || stored_bytes >= head.bytes, "{id} in {stored_bytes} bytes");
+            found.push((id, head));
+        }
+    }
+    found.sort_by_key(|(id, _)| id.clone());
+    expected.sort_by_key(|(id, _)| id.clone());
+    assert_eq!(found, expected);
+    assert_eq!(survey_shard(&ids[0]), survey_shard(&ids[1]), "of one run");
+    assert_eq!(store.stored(&id("no")).await.unwrap_err(), LogError::NotFound(id("no")));
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in the log room, by meaning. It knows no protocol codes.
 
-use super::LogId;
+use super::{LogId, LogPlace};
 
 /// A call on a log that did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,14 @@ pub enum LogError {
     /// Rows were sent after the end of the log.
     #[error("log {0} is complete, it takes no more rows")]
     Closed(LogId),
+    /// Retention has taken what was asked for.
+    #[error("the beginning of log {id} was removed by retention; it goes on at byte {} and line {}", first.stream_offset(), first.line)]
+    Gone {
+        /// The log.
+        id: LogId,
+        /// Where it begins by now.
+        first: LogPlace,
+    },
     /// Somebody else wrote to the log at the same time; try again.
     #[error("log {0} was written by somebody else at the same time, try again")]
     Stale(LogId),

@@ -1,7 +1,5 @@
 //! How far a log has come, and the words that stand beside its lines.
 
-use bytes::Bytes;
-
 use super::{LogAppend, LogPlace};
 
 /// The size of the word beside each line.
@@ -18,8 +16,8 @@ pub mod flags {
     pub const CONTINUATION: u64 = 1 << 1;
     /// The log room's own words, no row of the writer.
     pub const ROOM: u64 = 1 << 2;
-    /// A line end of the room's own, which byte readers leave out: the line goes on with the next one, a CONTINUATION. In
-    /// a log that has such lines every CONTINUATION follows one.
+    /// A line end of the room's own, which byte readers leave out: the line goes on with the next one, a CONTINUATION. (A
+    /// CONTINUATION that follows no such line is what a row with inner line ends goes on with.)
     pub const JOINED: u64 = 1 << 3;
     /// Where the mark's kind begins.
     pub const MARK_SHIFT: u32 = 4;
@@ -50,6 +48,14 @@ pub struct LogHead {
     pub joined_lines: u64,
     /// The last line is one of these: what comes next goes on there.
     pub unended: bool,
+    /// Where it begins: retention has taken what is before. All other numbers count that too.
+    pub first: LogPlace,
+    /// How many of its bytes, line ends included, are lines that are the room's own words ([`flags::ROOM`]).
+    pub room_bytes: u64,
+    /// How many bytes of a stream were acknowledged and not kept, the log being full.
+    pub dropped_bytes: u64,
+    /// The time of its last line, in Unix milliseconds; 0 if there is none.
+    pub last_ms: i64,
 }
 
 impl LogHead {
@@ -68,8 +74,11 @@ impl LogHead {
             }
             head.unended = is_joined(word);
             head.joined_lines += u64::from(head.unended);
+            head.last_ms = line_ms(word);
             head.lines += 1;
         }
+        head.room_bytes += append.room_bytes;
+        head.dropped_bytes += append.dropped_bytes;
         head.bytes += append.text.len() as u64;
         head.rows += append.dropped_rows;
         head.dropped_rows += append.dropped_rows;
@@ -82,12 +91,17 @@ impl LogHead {
         self.bytes - self.joined_lines
     }
 
-    /// The place of its end.
-    pub fn end(&self) -> LogPlace {
-        LogPlace { line: self.lines, offset: self.bytes, joined: self.joined_lines }
+    /// How many bytes the writer of a stream has written: the room's own words are not among them, what was dropped is.
+    pub fn written_bytes(&self) -> u64 {
+        self.stream_bytes() - self.room_bytes + self.dropped_bytes
     }
 
-    /// How many rows can be read back.
+    /// The place of its end.
+    pub fn end(&self) -> LogPlace {
+        LogPlace { line: self.lines, offset: self.bytes, joined: self.joined_lines, row: self.stored_rows() }
+    }
+
+    /// How many rows were kept (retention may have taken the first of them since).
     pub fn stored_rows(&self) -> u64 {
         self.rows - self.dropped_rows
     }
@@ -158,8 +172,13 @@ pub fn line_words(words: &[u8]) -> impl ExactSizeIterator<Item = u64> + '_ {
 }
 
 /// Whether the line begins a row (and is not the rest of one, nor the room's own).
-pub(super) fn starts_row(word: u64) -> bool {
+pub fn starts_row(word: u64) -> bool {
     word & (flags::CONTINUATION | flags::ROOM) == 0
+}
+
+/// The time of a line, in Unix milliseconds.
+pub fn line_ms(word: u64) -> i64 {
+    (word >> flags::TIME_SHIFT) as i64
 }
 
 /// Whether the line's end is the room's own.
@@ -170,6 +189,6 @@ pub fn is_joined(word: u64) -> bool {
 impl LogAppend {
     /// An append that stores nothing and ends the log.
     pub fn end(at_lines: u64) -> Self {
-        Self { at_lines, text: Bytes::new(), words: Bytes::new(), dropped_rows: 0, complete: true }
+        Self { at_lines, complete: true, ..Self::default() }
     }
 }

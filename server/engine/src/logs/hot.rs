@@ -101,7 +101,11 @@ mod tests {
 
     fn lines(line: u64, offset: u64, data: &'static str) -> LogLines {
         let words = Bytes::from(vec![7; data.matches('\n').count() * LINE_WORD_BYTES]);
-        LogLines { place: LogPlace { line, offset, joined: 0 }, data: Bytes::from_static(data.as_bytes()), words }
+        LogLines {
+            place: LogPlace { line, offset, joined: 0, row: 0 },
+            data: Bytes::from_static(data.as_bytes()),
+            words,
+        }
     }
 
     #[test]
@@ -111,7 +115,7 @@ mod tests {
         hot.push(lines(5, 100, "aa\nbb\n"));
         hot.push(lines(7, 106, "cc\n"));
         let read = |hot: &HotLines, line, offset, max| {
-            hot.read(LogPlace { line, offset, joined: 0 }, max)
+            hot.read(LogPlace { line, offset, joined: 0, row: 0 }, max)
                 .map(|found| (String::from_utf8(found.data.to_vec()).unwrap(), found.words.len() / 8))
         };
         assert_eq!(read(&hot, 4, 98, 100), None);
@@ -135,7 +139,7 @@ mod tests {
         let data = Bytes::from(vec![b'\n'; 100_000]);
         let words = Bytes::from(vec![0; 800_000]);
         for at in 0..10 {
-            let place = LogPlace { line: at * 100_000, offset: at * 100_000, joined: 0 };
+            let place = LogPlace { line: at * 100_000, offset: at * 100_000, joined: 0, row: 0 };
             hot.push(LogLines { place, data: data.clone(), words: words.clone() });
         }
         assert_eq!(hot.recent.len(), 1);

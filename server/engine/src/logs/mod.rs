@@ -27,11 +27,13 @@ pub mod conformance;
 pub mod memory;
 
 pub use error::LogError;
-pub use head::{LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, is_joined, line_words};
+pub use head::{
+    LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, is_joined, line_ms, line_words, starts_row,
+};
 pub use id::{LOG_ID_MAX_BYTES, LogId};
 pub use room::{LOG_MAX_BYTES, LogLimits, LogRoom, LogStat};
 pub use rows::{LINE_MAX_BYTES, LOG_APPEND_MAX_BYTES, LOG_APPEND_MAX_LINES, LOG_APPEND_MAX_ROWS, Row, RowBatch};
-pub use store::{LogAppend, LogLines, LogPlace, LogStore, ReadFrom};
+pub use store::{LogAppend, LogLines, LogPlace, LogStore, LogSummary, ReadFrom, SURVEY_SHARDS, survey_shard};
 pub use tail::{FOLLOW_CHUNK_MAX_BYTES, LogTail, Missing, Start, TailEvent};
 
 #[cfg(test)]

@@ -167,7 +167,9 @@ impl Inner {
         let _turn = live.turn().await;
         let head = self.known_head(live).await?.unwrap_or_default();
         let plan = AppendPlan::new(&head, index, rows.len(), no_more);
-        self.compare(live, index, &rows, plan.compare).await?;
+        // What retention has taken is not there to compare with.
+        let gone = usize::try_from(head.first.row.saturating_sub(index)).unwrap_or(usize::MAX).min(plan.compare);
+        self.compare(live, index, &rows, gone..plan.compare).await?;
         if plan.after_end {
             return Err(LogError::Closed(live.id.clone()));
         }
@@ -194,12 +196,23 @@ impl Inner {
         }
     }
 
-    /// The first `count` rows, sent from `index` on, must be what is stored there. Times need not be: the server may
+    /// These of the rows that were sent from `index` on must be what is stored there. Times need not be: the server may
     /// have put its own.
-    async fn compare(&self, live: &LiveLog, index: u64, rows: &RowBatch, count: usize) -> Result<(), LogError> {
-        let (text, words) = rows.lines(0, count);
+    async fn compare(
+        &self,
+        live: &LiveLog,
+        index: u64,
+        rows: &RowBatch,
+        these: std::ops::Range<usize>,
+    ) -> Result<(), LogError> {
+        let (first, count) = (these.start, these.end);
+        if these.is_empty() {
+            return Ok(());
+        }
+        let before = rows.lines(0, first);
+        let (text, words) = rows.lines(first, count);
         let conflict = |row: usize| LogError::Conflict { id: live.id.clone(), row: index + row as u64 };
-        let mut from = ReadFrom::Row(index);
+        let mut from = ReadFrom::Row(index + first as u64);
         let (mut checked, mut lines) = (0, 0);
         while checked < text.len() {
             let stored = self.store.read(&live.id, from, u64::MAX, text.len() - checked).await?;
@@ -208,7 +221,9 @@ impl Inner {
             let splits = line_words(&stored.words).zip(line_words(sent_words));
             let splits = splits.take_while(|(stored, sent)| (stored ^ sent) & flags::CONTINUATION == 0).count();
             if bytes < stored.data.len() || (splits as u64) < stored.lines() || stored.data.is_empty() {
-                let row = rows.row_at(checked + bytes).min(rows.row_of_line(lines + splits));
+                let (text_at, line) =
+                    (before.0.len() + checked + bytes, before.1.len() / LINE_WORD_BYTES + lines + splits);
+                let row = rows.row_at(text_at).min(rows.row_of_line(line));
                 return Err(conflict(row.min(count - 1)));
             }
             checked += stored.data.len();
@@ -216,7 +231,7 @@ impl Inner {
             from = ReadFrom::Place(stored.end());
         }
         // The last row may go on where the one that was sent ends.
-        let next = if count == 0 { LogLines::default() } else { self.store.read(&live.id, from, 1, 0).await? };
+        let next = self.store.read(&live.id, from, 1, 0).await?;
         let goes_on = line_words(&next.words).any(|word| word & flags::CONTINUATION != 0);
         if goes_on { Err(conflict(count - 1)) } else { Ok(()) }
     }
@@ -232,7 +247,16 @@ impl Inner {
             format!("##[warning]This log has reached its limit of {max_bytes} bytes. What follows was not kept.")
         });
         let (text, words) = rows.into_lines(plan.skip, plan.skip + kept, notice.as_deref());
-        LogAppend { at_lines: head.lines, text, words, dropped_rows, complete: plan.complete }
+        let room_bytes = notice.map_or(0, |notice| notice.len() as u64 + 1);
+        LogAppend {
+            at_lines: head.lines,
+            text,
+            words,
+            dropped_rows,
+            room_bytes,
+            complete: plan.complete,
+            ..LogAppend::default()
+        }
     }
 
     pub(super) async fn write(&self, live: &LiveLog, head: LogHead, append: LogAppend) -> Result<LogHead, LogError> {

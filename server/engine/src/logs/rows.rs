@@ -18,7 +18,7 @@ const ROW_AGE_MAX_MS: i64 = 30 * 24 * 3_600_000;
 /// A row's time may be this much after the server's.
 const ROW_AHEAD_MAX_MS: i64 = 5 * 60_000;
 
-/// One row as the writer sent it, without its line end. (One line end at its end is forgiven.)
+/// One row as the writer sent it, without its line end. ([`RowBatch::push`] forgives one line end at its end.)
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Unix milliseconds; an absurd time, like 0, becomes the server's.
@@ -51,8 +51,13 @@ impl RowBatch {
         Self { now_ms, text: BytesMut::new(), words: BytesMut::new(), ends: Vec::new() }
     }
 
-    /// Adds a row. An error names the limit that it would break, the batch stays as it was.
+    /// Adds a row, less one line end at its end. An error names the limit that it would break, the batch stays as it was.
     pub fn push(&mut self, row: Row<'_>) -> Result<(), LogError> {
+        self.push_record(Row { text: row.text.strip_suffix(b"\n").unwrap_or(row.text), ..row })
+    }
+
+    /// Adds a row of exactly these bytes: every line end in it counts. Errors as in [`Self::push`].
+    pub fn push_record(&mut self, row: Row<'_>) -> Result<(), LogError> {
         let before = self.end();
         self.check(self.ends.len() + 1, LOG_APPEND_MAX_ROWS, "rows")?;
         self.check(before.text + row.text.len() + 1, LOG_APPEND_MAX_BYTES, "bytes")?;
@@ -135,13 +140,13 @@ impl RowBatch {
         let sane = self.now_ms - ROW_AGE_MAX_MS..=self.now_ms + ROW_AHEAD_MAX_MS;
         let time_ms = if sane.contains(&row.time_ms) { row.time_ms } else { self.now_ms };
         let mut base = if row.stderr { flags::STDERR } else { 0 };
-        let text = row.text.strip_suffix(b"\n").unwrap_or(row.text);
-        for line in text.split(|byte| *byte == b'\n') {
+        for line in row.text.split(|byte| *byte == b'\n') {
             let mut mark = MarkKind::of_text(line).map_or(0, MarkKind::bits);
             let mut rest = line;
             loop {
                 let (piece, more) = rest.split_at(piece_len(rest));
-                self.put_line(piece, word(time_ms, base | mark));
+                let joined = if more.is_empty() { 0 } else { flags::JOINED };
+                self.put_line(piece, word(time_ms, base | mark | joined));
                 // Whatever comes now belongs to the same row.
                 base |= flags::CONTINUATION;
                 mark = 0;
@@ -202,14 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_exactly_its_bytes() {
+        let mut batch = RowBatch::new(NOW);
+        for text in [&b"a\n"[..], b"\n\n", b"", b"b"] {
+            batch.push_record(Row { time_ms: NOW, stderr: false, text }).unwrap();
+        }
+        assert_eq!(&batch.text[..], b"a\n\n\n\n\n\nb\n");
+        assert_eq!(flags_of(&batch), [0, 2, 0, 2, 2, 0, 0]);
+    }
+
+    #[test]
     fn long_rows_are_split_between_characters() {
         let long = "é".repeat(LINE_MAX_BYTES) + "##[error]";
         let split = batch(&[long.as_bytes()]);
         let lines: Vec<&[u8]> = split.text[..].split(|byte| *byte == b'\n').collect();
-        assert_eq!(flags_of(&split), [0, 2, 2]);
+        let joined = flags::JOINED;
+        assert_eq!(flags_of(&split), [joined, 2 | joined, 2]);
         assert!(lines.iter().all(|line| line.len() <= LINE_MAX_BYTES && std::str::from_utf8(line).is_ok()));
         assert_eq!(lines.concat(), long.as_bytes());
-        assert_eq!(flags_of(&batch(&[&vec![0x80; LINE_MAX_BYTES + 1]])), [0, 2], "not UTF-8: cut anywhere");
+        assert_eq!(flags_of(&batch(&[&vec![0x80; LINE_MAX_BYTES + 1]])), [joined, 2], "not UTF-8: cut anywhere");
         assert_eq!(flags_of(&batch(&[&vec![b'x'; LINE_MAX_BYTES]])), [0], "just fits");
     }
 

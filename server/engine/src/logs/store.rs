@@ -4,8 +4,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::head::is_joined;
+use super::head::{is_joined, starts_row};
 use super::{LINE_WORD_BYTES, LogError, LogHead, LogId, LogMark, line_words};
+
+/// A survey of all logs goes by so many parts.
+pub const SURVEY_SHARDS: u16 = 256;
 
 /// Keeps logs. It knows lines, bytes and how far a log has come; who may append what is [`super::LogRoom`]'s.
 #[async_trait]
@@ -19,14 +22,15 @@ pub trait LogStore: Send + Sync + 'static {
     async fn append(&self, id: &LogId, append: LogAppend) -> Result<LogHead, LogError>;
 
     /// Whole lines from a place on: at most `max_lines` and `max_bytes`, but one line at least if there is one and
-    /// `max_lines` is not 0. At the end: none, and the place of the end.
+    /// `max_lines` is not 0. At the end: none, and the place of the end. Of what retention has taken: what begins at
+    /// [`LogHead::first`], as the place of the answer tells.
     async fn read(&self, id: &LogId, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError>;
 
     /// Bytes from an offset on, at most `max_bytes`; fewer only at the end. Line ends of the room's own are left out and
-    /// don't count (see [`super::flags::JOINED`]).
+    /// don't count (see [`super::flags::JOINED`]). `Gone` before [`LogHead::first`].
     async fn read_bytes(&self, id: &LogId, offset: u64, max_bytes: usize) -> Result<Bytes, LogError>;
 
-    /// The first [`super::MARKS_MAX`] marks in the order of lines.
+    /// The first [`super::MARKS_MAX`] marks in the order of lines, less those that retention has taken.
     async fn marks(&self, id: &LogId) -> Result<Vec<LogMark>, LogError>;
 
     /// Ids in their order, those after `after`, at most `limit`.
@@ -34,10 +38,47 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Removes the log; `NotFound` if there is none.
     async fn delete(&self, id: &LogId) -> Result<(), LogError>;
+
+    /// Takes lines from the front of a log that is not complete, durably: those before this line at most, only as much
+    /// as can be taken in one piece, and never all. The first that is left begins a row. `Stale` while something else
+    /// happens to the log. A complete log stays as it is: it is deleted whole.
+    async fn trim(&self, id: &LogId, before_line: u64) -> Result<LogHead, LogError>;
+
+    /// What there is in one of [`SURVEY_SHARDS`] parts of the store, in no order. The logs of a run are all in one part
+    /// ([`survey_shard`]).
+    async fn survey(&self, shard: u16) -> Result<Vec<LogSummary>, LogError>;
+
+    /// How many bytes all that is kept of the log takes, and whether it is kept compressed.
+    async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError>;
+}
+
+/// The part of a survey that a log is in. The logs of a run (the id up to its first dot) share one; where that is a single
+/// letter it is a kind and no run, and its logs are spread one by one.
+pub fn survey_shard(id: &LogId) -> u16 {
+    let run = match id.as_str().split_once('.') {
+        Some((run, _)) if run.len() > 1 => run,
+        _ => id.as_str(),
+    };
+    // FNV-1a: any spread does.
+    let hash = run.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash ^ hash >> 16) as u16 % SURVEY_SHARDS
+}
+
+/// A log in a survey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSummary {
+    /// The log.
+    pub id: LogId,
+    /// How far it has come.
+    pub head: LogHead,
+    /// How many bytes all that is kept of it takes.
+    pub stored_bytes: u64,
+    /// It is kept compressed.
+    pub compressed: bool,
 }
 
 /// What is appended in one go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LogAppend {
     /// How many lines the log must have before.
     pub at_lines: u64,
@@ -47,6 +88,10 @@ pub struct LogAppend {
     pub words: Bytes,
     /// Rows that are acknowledged and not kept, as the log is full.
     pub dropped_rows: u64,
+    /// Bytes of a stream that are acknowledged and not kept, as the log is full.
+    pub dropped_bytes: u64,
+    /// How many bytes of the text, line ends included, are lines that are the room's own words.
+    pub room_bytes: u64,
     /// Nothing comes after this.
     pub complete: bool,
 }
@@ -62,6 +107,9 @@ pub enum ReadFrom {
     Byte(u64),
     /// The line this row begins with.
     Row(u64),
+    /// The first line of this time, in Unix milliseconds, or a later one; the end if there is none yet. Times are nearly in
+    /// order and are searched as if they were: where they go back it is one of the lines about there.
+    Time(i64),
     /// A place that an earlier read returned: nothing has to be looked up.
     Place(LogPlace),
 }
@@ -75,6 +123,8 @@ pub struct LogPlace {
     pub offset: u64,
     /// How many line ends before it are the room's own (see [`super::flags::JOINED`]).
     pub joined: u64,
+    /// How many rows begin before it.
+    pub row: u64,
 }
 
 impl LogPlace {
@@ -107,6 +157,7 @@ impl LogLines {
             line: self.place.line + self.lines(),
             offset: self.place.offset + self.data.len() as u64,
             joined: self.place.joined + self.joined(),
+            row: self.place.row + line_words(&self.words).filter(|word| starts_row(*word)).count() as u64,
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::live::{Known, LiveLog};
 use super::room::Inner;
-use super::{LogError, LogHead, LogLines, LogPlace, ReadFrom};
+use super::{LogError, LogHead, LogId, LogLines, LogPlace, ReadFrom};
 
 /// The most bytes of one chunk (a single line may be longer only if this is made less than a line).
 pub const FOLLOW_CHUNK_MAX_BYTES: usize = 256 * 1024;
@@ -21,6 +21,10 @@ pub enum Start {
     Byte(u64),
     /// At the last so many lines; 0: only what is new.
     LastLines(u64),
+    /// At the first line of this time, in Unix milliseconds, or a later one.
+    Since(i64),
+    /// At the line this row begins with; past the last one, at the end.
+    Row(u64),
 }
 
 /// What to do when there is no such log.
@@ -37,6 +41,8 @@ pub enum Missing {
 pub enum TailEvent {
     /// Whole lines.
     Data(LogLines),
+    /// Retention has taken what was to come next; it goes on here.
+    Gap(LogPlace),
     /// The log is complete and all of it was read.
     End(LogHead),
 }
@@ -63,7 +69,7 @@ impl LogTail {
             (None, _) if missing == Missing::Refuse => {
                 return Err(LogError::NotFound(tail.live.id.clone()));
             }
-            (None, Start::Offset(0) | Start::Byte(_) | Start::LastLines(_)) => {}
+            (None, Start::Offset(0) | Start::Byte(_) | Start::LastLines(_) | Start::Since(_) | Start::Row(_)) => {}
             (None, Start::Offset(offset)) => {
                 return Err(LogError::invalid(
                     "offset",
@@ -72,6 +78,8 @@ impl LogTail {
             }
             (Some(_), Start::Offset(offset)) => tail.place = tail.find(ReadFrom::Offset(offset)).await?,
             (Some(_), Start::Byte(byte)) => tail.place = tail.find(ReadFrom::Byte(byte)).await?,
+            (Some(_), Start::Since(time_ms)) => tail.place = tail.find(ReadFrom::Time(time_ms)).await?,
+            (Some(_), Start::Row(row)) => tail.place = tail.find(ReadFrom::Row(row)).await?,
             (Some(head), Start::LastLines(lines)) => {
                 tail.place = match lines {
                     0 => head.end(),
@@ -86,8 +94,17 @@ impl LogTail {
     pub async fn next(&mut self) -> Result<TailEvent, LogError> {
         loop {
             if let Some(head) = self.look().await? {
+                if self.place.line < head.first.line {
+                    self.place = head.first;
+                    return Ok(TailEvent::Gap(self.place));
+                }
                 if self.place.line < head.lines {
                     let lines = self.read().await?;
+                    if lines.place.line > self.place.line {
+                        // It was trimmed since the head was known.
+                        self.place = lines.place;
+                        return Ok(TailEvent::Gap(self.place));
+                    }
                     self.place = lines.end();
                     return Ok(TailEvent::Data(lines));
                 }
@@ -98,6 +115,20 @@ impl LogTail {
             // The sender lives in `self.live`, so this waits for news and nothing else.
             let _ = self.known.changed().await;
         }
+    }
+
+    /// The log.
+    pub fn id(&self) -> &LogId {
+        &self.live.id
+    }
+
+    /// Whether an append ended where this tail has come to. What is appended in one go is whole there.
+    pub(super) async fn is_at_an_end(&self) -> Result<bool, LogError> {
+        if self.place.line <= self.head.lines {
+            return Ok(self.place.line == self.head.lines);
+        }
+        // It has read more than there was when it looked last.
+        Ok(self.room.store.head(&self.live.id).await?.lines == self.place.line)
     }
 
     /// How far the log had come when this tail looked last.

@@ -146,6 +146,7 @@ async fn drain(mut tail: LogTail) -> String {
                 assert!(lines.data.len() <= FOLLOW_CHUNK_MAX_BYTES);
                 text.extend_from_slice(&lines.data);
             }
+            TailEvent::Gap(place) => panic!("a gap before {place:?}"),
             TailEvent::End(head) => {
                 assert_eq!((head.bytes, head.lines), (tail.place().offset, tail.place().line));
                 return String::from_utf8(text).unwrap();
@@ -211,6 +212,24 @@ async fn a_tail_of_a_removed_log_ends() {
     let (next, removed) = tokio::join!(tail.next(), room.delete(&a));
     assert_eq!(removed, Ok(()));
     assert_eq!(next, Err(LogError::NotFound(id("a"))));
+}
+
+#[tokio::test]
+async fn a_tail_that_is_overtaken_by_retention_says_so() {
+    let store = Arc::new(MemoryLogs::default());
+    let room = LogRoom::new(store.clone(), Arc::new(Noon), LogLimits { log_max_bytes: LOG_MAX_BYTES });
+    append(&room, 0, &["zero", "one", "two"], false).await.unwrap();
+    let mut tail = room.tail(&id("a"), Start::Offset(0), Missing::Refuse).await.unwrap();
+    let first = store.trim(&id("a"), 2).await.unwrap().first;
+    assert_eq!(first, LogPlace { line: 2, offset: 9, joined: 0, row: 2 });
+    assert_eq!(tail.next().await, Ok(TailEvent::Gap(first)));
+    assert!(matches!(tail.next().await, Ok(TailEvent::Data(lines)) if lines.data == "two\n"));
+    assert_eq!(append(&room, 1, &["not compared", "two", "three"], true).await, Ok(4), "what is gone is not compared");
+    let other = LogError::Conflict { id: id("a"), row: 2 };
+    assert_eq!(append(&room, 1, &["gone", "other", "three"], true).await, Err(other));
+    assert_eq!(drain(tail).await, "three\n");
+    let since = room.tail(&id("a"), Start::Since(0), Missing::Refuse).await.unwrap();
+    assert_eq!(drain(since).await, "two\nthree\n");
 }
 
 #[tokio::test]

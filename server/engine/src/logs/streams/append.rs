@@ -42,7 +42,9 @@ impl Inner {
             return Err(LogError::invalid("write_offset", message));
         }
         let again = usize::try_from(len - offset).map_or(bytes.len(), |again| again.min(bytes.len()));
-        self.compare_bytes(live, offset, &bytes[..again]).await?;
+        // What retention has taken is not there to compare with.
+        let gone = usize::try_from(head.first.stream_offset().saturating_sub(offset)).unwrap_or(again).min(again);
+        self.compare_bytes(live, offset + gone as u64, &bytes[gone..again]).await?;
         let fresh = &bytes[again..];
         let past_end = offset + (bytes.len() as u64) < len;
         if head.complete && !fresh.is_empty() {
@@ -60,7 +62,7 @@ impl Inner {
         if head.bytes + text.len() as u64 > most {
             return Err(LogError::Exhausted(format!("log {} has reached its limit of {most} bytes", live.id)));
         }
-        let append = LogAppend { at_lines: head.lines, text, words, dropped_rows: 0, complete: finish };
+        let append = LogAppend { at_lines: head.lines, text, words, complete: finish, ..LogAppend::default() };
         self.write(live, head, append).await
     }
 

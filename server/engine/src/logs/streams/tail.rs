@@ -5,10 +5,11 @@ use bytes::Bytes;
 use super::fallback::FillGuard;
 use super::{LogStreams, StreamId};
 use crate::error::{Error, Result};
-use crate::logs::{LogTail, Missing, Start, TailEvent};
+use crate::logs::{LogError, LogId, LogTail, Missing, Start, TailEvent};
 
 /// A reader that follows a stream.
 pub struct ByteTail {
+    log: LogId,
     tail: LogTail,
     fill: FillGuard,
     /// So many bytes of what comes are before the one that was asked for.
@@ -24,8 +25,11 @@ impl ByteTail {
         if head.complete && offset > head.stream_bytes() {
             return Err(past_end(offset, head.stream_bytes()));
         }
+        if offset < tail.place().stream_offset() {
+            return Err(LogError::Gone { id: stream.log().clone(), first: tail.place() }.into());
+        }
         let skip = offset.saturating_sub(tail.place().stream_offset());
-        Ok(Self { tail, fill, skip, left: limit })
+        Ok(Self { log: stream.log().clone(), tail, fill, skip, left: limit })
     }
 
     /// The next bytes as soon as there are some; none at the end. Nothing is lost when the future is dropped.
@@ -41,6 +45,7 @@ impl ByteTail {
             };
             let mut bytes = match event {
                 TailEvent::Data(lines) => lines.stream_bytes(),
+                TailEvent::Gap(first) => return Err(LogError::Gone { id: self.log.clone(), first }.into()),
                 TailEvent::End(head) if self.skip > 0 => {
                     let end = head.stream_bytes();
                     return Err(past_end(end + self.skip, end));

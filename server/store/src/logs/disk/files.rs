@@ -5,17 +5,19 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::sync::OnceLock;
 
-use millrace_engine::logs::{LogAppend, LogHead, LogId, MARKS_MAX, MarkKind, flags, is_joined, line_words};
+use millrace_engine::logs::{
+    LogAppend, LogHead, LogId, LogPlace, MARKS_MAX, MarkKind, flags, is_joined, line_ms, line_words, starts_row,
+};
 
-use super::header::{self, HEADER_BYTES};
+use super::header::{self, HEADER_BYTES, Header};
 use super::name::{LogPath, Part};
 use super::recount::recount;
 use crate::positioned::{read_up_to, write_all_at};
 
 /// An index entry for every so many lines.
 pub const INDEX_EVERY_LINES: u64 = 256;
-/// Its size: offset and row.
-pub const INDEX_ENTRY_BYTES: usize = 16;
+/// Its size: offset, row and joined.
+pub const INDEX_ENTRY_BYTES: usize = 24;
 /// The size of a mark: line << 8 | kind.
 pub const MARK_BYTES: usize = 8;
 
@@ -34,11 +36,15 @@ impl LogFiles {
     /// Opens a log; none if there is no such log. Files that don't fit together are cut to what they agree on.
     pub fn open(path: &LogPath, id: &LogId) -> io::Result<Option<(Self, LogHead)>> {
         let Some(files) = Self::open_unchecked(path, id)? else { return Ok(None) };
-        let head = match files.stored_head()? {
-            Some(head) if files.has_all_of(&head)? => head,
+        let head = match files.stored_header()? {
+            Some(Header { head, old: false, .. }) if files.has_all_of(&head)? => head,
             stored => {
+                let old = stored.as_ref().is_some_and(|header| header.old);
+                let stored = stored.map(|header| header.head);
                 let head = recount(&files, stored)?;
-                tracing::warn!(log = %id, lines = head.lines, "a log's files did not fit together, it was cut");
+                if !old || stored.is_some_and(|stored| stored.lines != head.lines) {
+                    tracing::warn!(log = %id, lines = head.lines, "a log's files did not fit together, it was cut");
+                }
                 head
             }
         };
@@ -99,6 +105,19 @@ impl LogFiles {
         Ok(after)
     }
 
+    /// The same for a record from before there was retention: the files stay as they were then, to be counted again when
+    /// the log is opened.
+    pub fn apply_old(&self, before: &LogHead, append: &LogAppend) -> io::Result<()> {
+        write_all_at(&self.text, &append.text, before.bytes)?;
+        write_all_at(&self.lines, &append.words, HEADER_BYTES + before.lines * 8)?;
+        write_all_at(&self.lines, &header::encode_old(&self.id, &before.after(append)), 0)
+    }
+
+    /// Makes what stands beside the lines durable.
+    pub(super) fn sync_beside(&self) -> io::Result<()> {
+        [&self.index, &self.marks].into_iter().filter_map(OnceLock::get).try_for_each(File::sync_all)
+    }
+
     /// Writes the head alone.
     pub(super) fn write_head(&self, head: &LogHead) -> io::Result<()> {
         write_all_at(&self.lines, &header::encode(&self.id, head), 0)
@@ -147,9 +166,9 @@ impl LogFiles {
             && (marks_bytes == 0 || self.marks()?.metadata()?.len() >= marks_bytes))
     }
 
-    fn stored_head(&self) -> io::Result<Option<LogHead>> {
+    fn stored_header(&self) -> io::Result<Option<Header>> {
         let bytes = read_up_to(&self.lines, 0, HEADER_BYTES as usize)?;
-        Ok(header::decode(&bytes).filter(|(id, _)| *id == self.id).map(|(_, head)| head))
+        Ok(header::decode(&bytes).filter(|header| header.id == self.id))
     }
 }
 
@@ -179,8 +198,8 @@ impl Beside {
         let start = head.bytes;
         for (end, word) in memchr::memchr_iter(b'\n', text).zip(line_words(words)) {
             if head.lines > 0 && head.lines.is_multiple_of(INDEX_EVERY_LINES) {
-                self.index.extend_from_slice(&head.bytes.to_le_bytes());
-                self.index.extend_from_slice(&head.stored_rows().to_le_bytes());
+                let LogPlace { offset, row, joined, .. } = head.end();
+                self.index.extend([offset, row, joined].into_iter().flat_map(u64::to_le_bytes));
             }
             if let Some(kind) = MarkKind::of_word(word) {
                 if head.marks < MARKS_MAX {
@@ -191,7 +210,10 @@ impl Beside {
                     head.first_error_line = Some(head.lines);
                 }
             }
-            head.rows += u64::from(word & (flags::CONTINUATION | flags::ROOM) == 0);
+            head.rows += u64::from(starts_row(word));
+            head.last_ms = line_ms(word);
+            let len = start + end as u64 + 1 - head.bytes;
+            head.room_bytes += if word & flags::ROOM == 0 { 0 } else { len };
             head.unended = is_joined(word);
             head.joined_lines += u64::from(head.unended);
             head.lines += 1;

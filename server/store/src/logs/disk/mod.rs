@@ -34,8 +34,8 @@ mod record;
 mod recount;
 mod recovery;
 mod slots;
+mod survey;
 
-use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,18 +43,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, ReadFrom};
+use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, LogSummary, ReadFrom};
 
 use committer::Committer;
 use fault::log_error;
-use header::HEADER_BYTES;
-use name::{Named, SHARDS, read_name, shard_name};
+use name::{SHARDS, shard_name};
 use open_logs::{OpenLog, OpenLogs};
 use read::LogReader;
 use record::Change;
 
 use crate::folder_lock::lock_folder;
-use crate::positioned::{read_up_to, sync_folder};
+use crate::positioned::sync_folder;
 
 /// Logs in a folder.
 pub struct DiskLogs {
@@ -159,11 +158,28 @@ impl LogStore for DiskLogs {
 
     async fn list(&self, after: Option<&LogId>, limit: usize) -> Result<Vec<LogId>, LogError> {
         let (root, after) = (self.root.clone(), after.cloned());
-        blocking(move || list(&root, after.as_ref(), limit).map_err(|error| log_error("listing logs", &error))).await
+        blocking(move || survey::list(&root, after.as_ref(), limit).map_err(|error| log_error("listing logs", &error)))
+            .await
     }
 
     async fn delete(&self, id: &LogId) -> Result<(), LogError> {
         self.change(id, Change::Delete).await.map(|_| ())
+    }
+
+    /// All is in one piece yet, which is never taken.
+    async fn trim(&self, id: &LogId, _before_line: u64) -> Result<LogHead, LogError> {
+        self.head(id).await
+    }
+
+    async fn survey(&self, shard: u16) -> Result<Vec<LogSummary>, LogError> {
+        let (root, open) = (self.root.clone(), self.open.clone());
+        blocking(move || survey::survey(&root, &open, shard)).await
+    }
+
+    async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError> {
+        let (root, id) = (self.root.clone(), id.clone());
+        self.log(&id).await?.head()?;
+        blocking(move || survey::stored(&root, &id)).await
     }
 }
 
@@ -173,38 +189,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|fault| Err(LogError::Io(format!("reading a log failed: {fault}"))))
-}
-
-/// The first `limit` ids after `after`. Reads all names, keeps only those.
-fn list(root: &Path, after: Option<&LogId>, limit: usize) -> io::Result<Vec<LogId>> {
-    let mut first = BinaryHeap::new();
-    for shard in 0..SHARDS {
-        for entry in std::fs::read_dir(root.join(shard_name(shard)))? {
-            let entry = entry?;
-            let id = match read_name(&entry.file_name().to_string_lossy()) {
-                Named::Lines(id) => id,
-                Named::LinesOfLongId => match read_id(&entry.path())? {
-                    Some(id) => id,
-                    None => continue,
-                },
-                Named::Other => continue,
-            };
-            if after.is_none_or(|after| id > *after) {
-                first.push(id);
-                if first.len() > limit {
-                    first.pop();
-                }
-            }
-        }
-    }
-    Ok(first.into_sorted_vec())
-}
-
-/// The id that stands in a `lines` file; none if the file is gone, or nothing can be read there.
-fn read_id(path: &Path) -> io::Result<Option<LogId>> {
-    match File::open(path) {
-        Ok(file) => Ok(header::decode(&read_up_to(&file, 0, HEADER_BYTES as usize)?).map(|(id, _)| id)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }

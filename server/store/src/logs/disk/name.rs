@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use millrace_engine::logs::LogId;
+use millrace_engine::logs::{LogId, SURVEY_SHARDS, survey_shard};
 use sha2::{Digest, Sha256};
 
 /// How many folders the logs are spread over.
-pub const SHARDS: u16 = 256;
+pub const SHARDS: u16 = SURVEY_SHARDS;
 
 /// A longer name is replaced by its hash; the id stands in the file too.
 const NAME_MAX_BYTES: usize = 200;
@@ -54,7 +54,7 @@ pub struct LogPath {
 impl LogPath {
     /// Where this log is below `root`.
     pub fn new(root: &Path, id: &LogId) -> Self {
-        Self { folder: root.join(shard_name(shard_of(id))), name: file_name(id) }
+        Self { folder: root.join(shard_name(survey_shard(id))), name: file_name(id) }
     }
 
     /// The folder it is in.
@@ -118,16 +118,6 @@ fn file_name(id: &LogId) -> String {
         return hash.iter().fold(format!("{PREFIX}="), |name, byte| format!("{name}{byte:02x}"));
     }
     name
-}
-
-/// FNV-1a of the run's part: any spread does.
-fn shard_of(id: &LogId) -> u16 {
-    let run = match id.as_str().split_once('.') {
-        Some((run, _)) if run.len() > 1 => run,
-        _ => id.as_str(),
-    };
-    let hash = run.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    (hash ^ hash >> 16) as u16 % SHARDS
 }
 
 #[cfg(test)]

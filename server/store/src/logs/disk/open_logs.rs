@@ -78,7 +78,7 @@ impl OpenLog {
             return Err(LogError::Stale(self.id.clone()));
         }
         state.changing = true;
-        Ok(Record { id: self.id.clone(), before, change })
+        Ok(Record { id: self.id.clone(), before, change, old: false })
     }
 
     /// Does to the files what the journal has made durable. Blocks.

@@ -5,8 +5,8 @@ use std::io;
 
 use bytes::Bytes;
 use millrace_engine::logs::{
-    LINE_WORD_BYTES, LogError, LogHead, LogLines, LogMark, LogPlace, MARKS_MAX, MarkKind, ReadFrom, flags, is_joined,
-    line_words,
+    LINE_WORD_BYTES, LogError, LogHead, LogLines, LogMark, LogPlace, MARKS_MAX, MarkKind, ReadFrom, is_joined, line_ms,
+    line_words, starts_row,
 };
 
 use super::fault::log_error;
@@ -32,7 +32,8 @@ impl LogReader<'_> {
             ReadFrom::Place(place) => Ok(place),
             ReadFrom::Line(line) => self.place_of_line(line),
             ReadFrom::Byte(byte) => self.place_of_byte(byte),
-            ReadFrom::Row(row) => self.line_of_row(row).and_then(|line| self.place_of_line(line)),
+            ReadFrom::Row(row) => self.place_of_row(row),
+            ReadFrom::Time(time_ms) => self.place_of_time(time_ms),
             ReadFrom::Offset(offset) => return self.read_offset(offset, max_lines, max_bytes),
         };
         place.and_then(|place| self.lines(place, max_lines, max_bytes)).map_err(|error| self.failed(&error))
@@ -108,7 +109,7 @@ impl LogReader<'_> {
         }
         // Where the last wanted line ends at the latest, so that a read of few lines is a small read.
         let past = self.index_entry((place.line + max_lines).div_ceil(INDEX_EVERY_LINES))?;
-        let most = past.map_or(self.head.bytes, |entry| entry.place.offset).saturating_sub(place.offset);
+        let most = past.map_or(self.head.bytes, |entry| entry.offset).saturating_sub(place.offset);
         let mut data = self.text(place.offset, most.min(max_bytes as u64) as usize)?;
         if memchr::memchr(b'\n', &data).is_none() {
             data = self.one_line(place.offset, data)?;
@@ -149,7 +150,7 @@ impl LogReader<'_> {
             return Ok(self.end());
         }
         let start = self.index_entry(line / INDEX_EVERY_LINES)?.unwrap_or_default();
-        self.scan(self.place_of_entry(&start)?, |place| place.line == line)
+        self.scan(start, |place, _| place.line == line)
     }
 
     /// The line with this byte of the stream in it.
@@ -157,20 +158,10 @@ impl LogReader<'_> {
         if byte >= self.head.stream_bytes() {
             return Ok(self.end());
         }
-        let (mut low, mut high) = (0, index_entries(self.head.lines));
-        let mut start = LogPlace::default();
-        while low < high {
-            let middle = (low + high).div_ceil(2);
-            let place = self.place_of_entry(&self.index_entry(middle)?.unwrap_or_default())?;
-            if place.stream_offset() <= byte {
-                (low, start) = (middle, place);
-            } else {
-                high = middle - 1;
-            }
-        }
+        let start = self.last_entry(|place| Ok(place.stream_offset() <= byte))?;
         // The line before the first that begins after it.
         let last = Cell::new(start);
-        self.scan(start, |place| {
+        self.scan(start, |place, _| {
             let after = place.stream_offset() > byte;
             if !after {
                 last.set(place);
@@ -184,71 +175,58 @@ impl LogReader<'_> {
         if offset >= self.head.bytes {
             return Ok((offset == self.head.bytes).then_some(self.end()));
         }
-        let start = self.last_entry(|entry| entry.place.offset <= offset)?;
-        let place = self.scan(self.place_of_entry(&start)?, |place| place.offset >= offset)?;
+        let start = self.last_entry(|place| Ok(place.offset <= offset))?;
+        let place = self.scan(start, |place, _| place.offset >= offset)?;
         Ok((place.offset == offset).then_some(place))
     }
 
     /// The line that begins this row.
-    fn line_of_row(&self, row: u64) -> io::Result<u64> {
+    fn place_of_row(&self, row: u64) -> io::Result<LogPlace> {
         if row >= self.head.stored_rows() {
-            return Ok(self.head.lines);
+            return Ok(self.end());
         }
-        let start = self.last_entry(|entry| entry.row <= row)?;
-        let (mut line, mut rows) = (start.place.line, start.row);
-        while line < self.head.lines {
-            let count = (self.head.lines - line).min(INDEX_EVERY_LINES);
-            let words = read_up_to(&self.files.lines, HEADER_BYTES + line * 8, count as usize * LINE_WORD_BYTES)?;
-            for word in line_words(&words) {
-                if word & (flags::CONTINUATION | flags::ROOM) == 0 {
-                    if rows == row {
-                        return Ok(line);
-                    }
-                    rows += 1;
-                }
-                line += 1;
-            }
-            if words.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        Ok(line)
+        let start = self.last_entry(|place| Ok(place.row <= row))?;
+        self.scan(start, |place, word| place.row == row && starts_row(word))
     }
 
-    /// Goes from line to line until `found`, or the end.
-    fn scan(&self, start: LogPlace, found: impl Fn(LogPlace) -> bool) -> io::Result<LogPlace> {
+    /// The first line of this time or a later one.
+    fn place_of_time(&self, time_ms: i64) -> io::Result<LogPlace> {
+        let start = self.last_entry(|place| Ok(line_ms(Words::default().word(self.files, place.line)?) < time_ms))?;
+        self.scan(start, |_, word| line_ms(word) >= time_ms)
+    }
+
+    /// Goes from line to line until `found`, or the end. It is given where the line begins and its word.
+    fn scan(&self, start: LogPlace, found: impl Fn(LogPlace, u64) -> bool) -> io::Result<LogPlace> {
         let mut place = start;
         let mut at = start.offset;
         let mut words = Words::default();
-        if found(place) {
-            return Ok(place);
-        }
         while at < self.head.bytes {
             let bytes = self.text(at, (self.head.bytes - at).min(SCAN_BYTES as u64) as usize)?;
             for end in memchr::memchr_iter(b'\n', &bytes) {
-                let joined = self.head.joined_lines > 0 && is_joined(words.word(self.files, place.line)?);
+                let word = words.word(self.files, place.line)?;
+                if found(place, word) {
+                    return Ok(place);
+                }
                 place = LogPlace {
                     line: place.line + 1,
                     offset: at + end as u64 + 1,
-                    joined: place.joined + u64::from(joined),
+                    joined: place.joined + u64::from(is_joined(word)),
+                    row: place.row + u64::from(starts_row(word)),
                 };
-                if found(place) {
-                    return Ok(place);
-                }
             }
             at += bytes.len() as u64;
         }
         Ok(place)
     }
 
-    /// The last index entry for which `holds`, by bisection.
-    fn last_entry(&self, holds: impl Fn(&IndexEntry) -> bool) -> io::Result<IndexEntry> {
+    /// The last index entry for which `holds`, by bisection; the beginning if there is none.
+    fn last_entry(&self, holds: impl Fn(&LogPlace) -> io::Result<bool>) -> io::Result<LogPlace> {
         let (mut low, mut high) = (0, index_entries(self.head.lines));
-        let mut best = IndexEntry::default();
+        let mut best = LogPlace::default();
         while low < high {
             let middle = (low + high).div_ceil(2);
             let entry = self.index_entry(middle)?.unwrap_or_default();
-            if holds(&entry) {
+            if holds(&entry)? {
                 (low, best) = (middle, entry);
             } else {
                 high = middle - 1;
@@ -258,30 +236,17 @@ impl LogReader<'_> {
     }
 
     /// The entry for line `number` * 256; none past the last one. Number 0 is the beginning and not in the file.
-    fn index_entry(&self, number: u64) -> io::Result<Option<IndexEntry>> {
+    fn index_entry(&self, number: u64) -> io::Result<Option<LogPlace>> {
         if number == 0 {
-            return Ok(Some(IndexEntry::default()));
+            return Ok(Some(LogPlace::default()));
         }
         if number > index_entries(self.head.lines) {
             return Ok(None);
         }
         let bytes = read_up_to(self.files.index()?, (number - 1) * INDEX_ENTRY_BYTES as u64, INDEX_ENTRY_BYTES)?;
-        let mut numbers = line_words(&bytes);
-        let (Some(offset), Some(row)) = (numbers.next(), numbers.next()) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        Ok(Some(IndexEntry { place: LogPlace { line: number * INDEX_EVERY_LINES, offset, joined: 0 }, row }))
-    }
-
-    /// The place of an index entry. It counts rows, and where lines are joined each line that begins no row follows a
-    /// joined one: all the joined lines before it, but for the one that it goes on with itself.
-    fn place_of_entry(&self, entry: &IndexEntry) -> io::Result<LogPlace> {
-        let LogPlace { line, offset, .. } = entry.place;
-        if self.head.joined_lines == 0 || line == 0 {
-            return Ok(entry.place);
-        }
-        let goes_on = Words::default().word(self.files, line)? & flags::CONTINUATION != 0;
-        Ok(LogPlace { line, offset, joined: line - entry.row + u64::from(goes_on) })
+        let numbers: Vec<u64> = line_words(&bytes).collect();
+        let [offset, row, joined] = numbers[..] else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        Ok(Some(LogPlace { line: number * INDEX_EVERY_LINES, offset, joined, row }))
     }
 
     fn text(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -296,14 +261,6 @@ impl LogReader<'_> {
         }
         log_error(&format!("reading log {id}"), error)
     }
-}
-
-/// Where a 256th line begins, and how many rows begin before it.
-#[derive(Clone, Copy, Debug, Default)]
-struct IndexEntry {
-    /// What is joined before it is not filled in.
-    place: LogPlace,
-    row: u64,
 }
 
 /// Words of lines one after the other, read a block at a time.

@@ -1,5 +1,6 @@
 //! Reads the files of a damaged log and cuts them to what they agree on: whole lines that have a word. The journal
-//! mends what a crash tore; this is for what it can't, like a disk that lost what it had acknowledged.
+//! mends what a crash tore; this is for what it can't, like a disk that lost what it had
+//! acknowledged, and for logs from before there was retention, whose index was another.
 
 use std::io;
 
@@ -38,11 +39,14 @@ pub fn recount(files: &LogFiles, stored: Option<LogHead>) -> io::Result<LogHead>
         if head.lines == stored.lines && head.bytes == stored.bytes {
             head.dropped_rows = stored.dropped_rows;
             head.rows += stored.dropped_rows;
+            head.dropped_bytes = stored.dropped_bytes;
         }
     }
     files.text.set_len(head.bytes)?;
     files.lines.set_len(HEADER_BYTES + head.lines * LINE_WORD_BYTES as u64)?;
     files.write_beside(&LogHead::default(), &beside)?;
+    // The head says that the others are what they should be.
+    files.sync_beside()?;
     files.write_head(&head)?;
     Ok(head)
 }

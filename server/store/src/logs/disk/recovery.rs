@@ -54,8 +54,10 @@ impl Replay<'_> {
                     tracing::error!(log = %record.id, "a log lost what was durable; later rows of it are left out");
                     return Ok(());
                 }
-                files.apply(&record.before, append)?;
-                Ok(())
+                if record.old {
+                    return files.apply_old(&record.before, append);
+                }
+                files.apply(&record.before, append).map(|_| ())
             }
         }
     }

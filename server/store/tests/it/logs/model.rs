@@ -159,7 +159,8 @@ impl World {
                 (head.lines, head.rows, head.complete),
                 (lines.len() as u64, model.rows.len() as u64, model.complete)
             );
-            let expected: Vec<u8> = lines.iter().flat_map(|line| line.iter().chain(b"\n")).copied().collect();
+            // Where a long row was cut no byte was written.
+            let expected: Vec<u8> = model.rows.iter().flat_map(|row| row.iter().chain(b"\n")).copied().collect();
             assert!(self.room().read_bytes(log, 0, usize::MAX).await.unwrap() == expected, "{log} has other bytes");
             for first in (0..lines.len()).step_by(37) {
                 let read = self.room().read_lines(log, first as u64, 3, usize::MAX).await.unwrap();
