@@ -17,8 +17,15 @@ mod head;
 mod hot;
 mod id;
 mod live;
+mod masks;
+mod notice;
+pub mod project;
+mod rate;
+pub mod records;
+pub mod retention;
 mod room;
 mod rows;
+pub mod search;
 mod store;
 pub mod streams;
 mod tail;
@@ -31,6 +38,8 @@ pub use head::{
     LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, is_joined, line_ms, line_words, starts_row,
 };
 pub use id::{LOG_ID_MAX_BYTES, LogId};
+pub use masks::{LogMasks, MASK_HOLD_MS, mask_file_values};
+pub use rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES};
 pub use room::{LOG_MAX_BYTES, LogLimits, LogRoom, LogStat};
 pub use rows::{LINE_MAX_BYTES, LOG_APPEND_MAX_BYTES, LOG_APPEND_MAX_LINES, LOG_APPEND_MAX_ROWS, Row, RowBatch};
 pub use store::{LogAppend, LogLines, LogPlace, LogStore, LogSummary, ReadFrom, SURVEY_SHARDS, survey_shard};
