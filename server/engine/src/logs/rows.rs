@@ -1,7 +1,11 @@
 //! Turns rows into lines and their words. It knows nothing of the log they go to.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
 
+use bytes::{BufMut, Bytes, BytesMut};
+use millrace_proto::mask_set::MaskSet;
+
+use super::masks::covered;
 use super::{LINE_WORD_BYTES, LogError, MarkKind, flags};
 
 /// A row that is longer becomes several lines.
@@ -33,6 +37,7 @@ pub struct Row<'a> {
 #[derive(Debug)]
 pub struct RowBatch {
     now_ms: i64,
+    masks: Option<Arc<MaskSet>>,
     text: BytesMut,
     words: BytesMut,
     ends: Vec<RowEnd>,
@@ -48,7 +53,17 @@ struct RowEnd {
 impl RowBatch {
     /// An empty batch; `now_ms` is the server's time, for rows with none or an absurd one.
     pub fn new(now_ms: i64) -> Self {
-        Self { now_ms, text: BytesMut::new(), words: BytesMut::new(), ends: Vec::new() }
+        Self::masked(now_ms, None)
+    }
+
+    /// The same; what is masked is covered in each row.
+    pub(super) fn masked(now_ms: i64, masks: Option<Arc<MaskSet>>) -> Self {
+        Self { now_ms, masks, text: BytesMut::new(), words: BytesMut::new(), ends: Vec::new() }
+    }
+
+    /// Whether rows may have been covered.
+    pub(super) fn is_masked(&self) -> bool {
+        self.masks.is_some()
     }
 
     /// Adds a row, less one line end at its end. An error names the limit that it would break, the batch stays as it was.
@@ -61,7 +76,8 @@ impl RowBatch {
         let before = self.end();
         self.check(self.ends.len() + 1, LOG_APPEND_MAX_ROWS, "rows")?;
         self.check(before.text + row.text.len() + 1, LOG_APPEND_MAX_BYTES, "bytes")?;
-        self.put_row(row);
+        let masks = self.masks.clone();
+        self.put_row(Row { text: &covered(masks.as_deref(), row.text), ..row });
         let fits = self
             .check(self.text.len(), LOG_APPEND_MAX_BYTES, "bytes")
             .and_then(|()| self.check(self.words.len() / LINE_WORD_BYTES, LOG_APPEND_MAX_LINES, "lines"));

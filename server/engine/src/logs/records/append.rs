@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::logs::live::LiveLog;
 use crate::logs::room::Inner;
-use crate::logs::{LogAppend, LogError, LogId, LogRoom, Row, RowBatch};
+use crate::logs::{LogAppend, LogError, LogId, LogRoom, Row};
 
 /// So often an append is tried again when something else happened to the log at the same time.
 const STALE_RETRIES_MAX: u32 = 3;
@@ -30,7 +30,7 @@ impl LogRoom {
 impl Inner {
     async fn append_records(&self, live: &LiveLog, records: &[Bytes]) -> Result<u64, LogError> {
         let now_ms = self.clock.now_ms();
-        let mut batch = RowBatch::new(now_ms);
+        let mut batch = self.batch(now_ms);
         for text in records {
             batch.push_record(Row { time_ms: now_ms, stderr: false, text })?;
         }

@@ -1,0 +1,71 @@
+//! Masked values in streams of bytes, which come in pieces that end anywhere.
+
+use bytes::{Bytes, BytesMut};
+use millrace_proto::mask_set::MaskSet;
+
+use super::{COVER, MASK_HOLD_MIN_BYTES};
+use crate::logs::live::LiveLog;
+use crate::logs::room::Inner;
+use crate::logs::{LogError, LogHead};
+
+impl Inner {
+    /// What of `bytes`, which begin at `offset` of the stream, is new: all but the first `again`. Values are covered,
+    /// also those that begin in what is stored already.
+    pub(in crate::logs) async fn covered_bytes(
+        &self,
+        live: &LiveLog,
+        head: &LogHead,
+        offset: u64,
+        bytes: Bytes,
+        again: usize,
+    ) -> Result<Bytes, LogError> {
+        let fresh = bytes.slice(again..);
+        let Some(set) = self.masks.current().filter(|set| !set.is_empty() && !fresh.is_empty()) else {
+            return Ok(fresh);
+        };
+        let most = set.longest().saturating_sub(1).saturating_sub(again) as u64;
+        // Not before what retention has left.
+        let from = offset.saturating_sub(most).max(head.first.stream_offset()).min(offset);
+        let before = if from < offset {
+            self.store.read_bytes(&live.id, from, (offset - from) as usize).await?
+        } else {
+            Bytes::new()
+        };
+        Ok(cover_after(&set, &before, &bytes, again))
+    }
+}
+
+/// The bytes but the first `again`, their values covered; `before` stands before them.
+fn cover_after(set: &MaskSet, before: &[u8], bytes: &Bytes, again: usize) -> Bytes {
+    let known = before.len() + again;
+    let joined;
+    let whole = if before.is_empty() {
+        &bytes[..]
+    } else {
+        joined = [before, bytes].concat();
+        &joined
+    };
+    let found = set.find(whole);
+    if found.last().is_none_or(|last| last.end <= known) {
+        return bytes.slice(again..);
+    }
+    let mut covered = BytesMut::from(&bytes[again..]);
+    for value in found.into_iter().filter(|value| value.end > known) {
+        covered[value.start.saturating_sub(known)..value.end - known].fill(COVER);
+    }
+    covered.freeze()
+}
+
+/// How many bytes at the end of those that wait should wait for more, as a masked value may begin there.
+pub(in crate::logs) fn held(set: Option<&MaskSet>, pending: &[u8]) -> usize {
+    let begun = set.map_or(0, |set| set.begun(pending));
+    if begun < MASK_HOLD_MIN_BYTES { 0 } else { begun }
+}
+
+/// How many of the first `wish` bytes to append, more being there, so that no value is torn if that can be.
+pub(in crate::logs) fn cut(set: Option<&MaskSet>, pending: &[u8], wish: usize) -> usize {
+    match set.map(|set| set.cut(pending, wish)) {
+        None | Some(0) => wish,
+        Some(cut) => cut,
+    }
+}
