@@ -4,6 +4,8 @@
 mod assets;
 mod cache;
 mod execution;
+mod human;
+mod logs;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use serde::Deserialize;
 pub use assets::{AssetConfig, RawAssetConfig};
 pub use cache::{CacheConfig, RawCacheConfig};
 pub use execution::{ExecutionConfig, RawExecutionConfig, Unknown};
+pub use logs::{LogArchive, LogConfig, RawLogConfig};
 
 /// Where a server listens when nothing is said.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -55,6 +58,9 @@ pub struct RawConfig {
     /// Remote execution.
     #[command(flatten)]
     pub execution: RawExecutionConfig,
+    /// The log room.
+    #[command(flatten)]
+    pub logs: RawLogConfig,
 }
 
 /// A server's configuration.
@@ -78,6 +84,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Remote execution.
     pub execution: ExecutionConfig,
+    /// The log room.
+    pub logs: LogConfig,
 }
 
 /// The files of TLS.
@@ -107,6 +115,7 @@ impl RawConfig {
             lease_seconds: self.lease_seconds.or(file.lease_seconds),
             cache: self.cache.or(file.cache),
             execution: self.execution.or(file.execution),
+            logs: self.logs.or(file.logs),
         })
     }
 
@@ -150,6 +159,7 @@ impl RawConfig {
             lease_ms,
             cache: self.cache.resolve()?,
             execution: self.execution.resolve()?,
+            logs: self.logs.resolve()?,
         })
     }
 }

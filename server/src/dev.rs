@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use millrace_runner::{Config as RunnerConfig, Shutdown};
 
-use crate::config::{Config, RawCacheConfig, RawConfig, RawExecutionConfig};
+use crate::config::{Config, RawCacheConfig, RawConfig, RawExecutionConfig, RawLogConfig};
 use crate::serve::{open, stop_on_signal};
 
 /// The built-in runner's folder below the data folder.
@@ -43,6 +43,9 @@ pub struct DevArgs {
     /// Remote execution
     #[command(flatten)]
     execution: RawExecutionConfig,
+    /// The log room
+    #[command(flatten)]
+    logs: RawLogConfig,
 }
 
 /// Runs `millrace dev`.
@@ -56,6 +59,7 @@ pub async fn dev(args: DevArgs) -> Result<()> {
         lease_seconds: args.lease_seconds,
         cache: args.cache,
         execution: args.execution,
+        logs: args.logs,
         ..Default::default()
     };
     let config = raw.resolve(true)?;

@@ -6,6 +6,7 @@ use millrace_proto::instance_name::InstanceName;
 use serde::Deserialize;
 
 use super::assets::{AssetConfig, RawAssetConfig};
+use super::human::size;
 
 /// How much the cache may keep when nothing is said, in bytes.
 const LIMIT_DEFAULT_BYTES: u64 = 10 << 30;
@@ -122,16 +123,6 @@ impl RawCacheConfig {
             assets: self.assets.resolve()?,
         })
     }
-}
-
-fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>> {
-    text.map(|text| {
-        let size: ByteSize = text.parse().map_err(|_| {
-            anyhow::anyhow!("{flag} {text:?} is not a size: give a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
-        })?;
-        Ok(size.as_u64())
-    })
-    .transpose()
 }
 
 fn instance(name: &str) -> Result<InstanceName> {

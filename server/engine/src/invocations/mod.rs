@@ -9,7 +9,7 @@
 //! What holds: an acknowledged event is durable, and so is what was folded from it; a stream has no holes; what is
 //! folded can be folded again from the events. This module knows no RPC and no SQL.
 
-mod console;
+pub(crate) mod console;
 mod fold;
 mod limits;
 mod live;
@@ -17,6 +17,7 @@ pub mod memory;
 mod publication;
 mod service;
 mod store;
+mod told;
 #[cfg(test)]
 mod tests;
 

@@ -98,6 +98,11 @@ impl LiveTable {
         live
     }
 
+    /// Whether somebody has this log's entry.
+    pub fn is_live(&self, id: &LogId) -> bool {
+        self.lock().get(id).is_some_and(|live| live.strong_count() > 0)
+    }
+
     /// How many logs have an entry.
     pub fn len(&self) -> usize {
         self.lock().len()

@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use super::append::AppendPlan;
 use super::live::{Known, LiveLog, LiveTable};
+use super::masks::{LogMasks, same_bytes};
+use super::notice;
+use super::rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES, LogRates};
 use super::tail::{LogTail, Missing, Start};
 use super::{
     LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, MARKS_MAX, ReadFrom, RowBatch,
@@ -21,11 +24,15 @@ pub const LOG_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 pub struct LogLimits {
     /// The most bytes of one log.
     pub log_max_bytes: u64,
+    /// So many bytes a log grows in a second; who writes faster waits. 0: no limit.
+    pub rate_bytes: u64,
+    /// So many bytes may come faster than that.
+    pub rate_burst_bytes: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { log_max_bytes: LOG_MAX_BYTES }
+        Self { log_max_bytes: LOG_MAX_BYTES, rate_bytes: LOG_RATE_BYTES, rate_burst_bytes: LOG_RATE_BURST_BYTES }
     }
 }
 
@@ -51,25 +58,35 @@ pub(super) struct Inner {
     pub clock: Arc<dyn Clock>,
     pub limits: LogLimits,
     pub lives: Arc<LiveTable>,
+    pub rates: LogRates,
+    pub masks: LogMasks,
 }
 
 impl LogRoom {
     /// A room over a store. There must be no other room over the same store.
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>, limits: LogLimits) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, limits, lives: Arc::default() }) }
+        let rates = LogRates::new(Arc::clone(&clock), limits.rate_bytes, limits.rate_burst_bytes);
+        Self { inner: Arc::new(Inner { store, clock, limits, lives: Arc::default(), rates, masks: LogMasks::default() }) }
     }
 
     /// An empty batch to fill with rows and give to [`Self::append`].
     pub fn batch(&self) -> RowBatch {
-        RowBatch::new(self.inner.clock.now_ms())
+        self.inner.batch(self.inner.clock.now_ms())
+    }
+
+    /// What is masked in all logs of this room.
+    pub fn masks(&self) -> &LogMasks {
+        &self.inner.masks
     }
 
     /// Appends rows from `index` on and returns how many rows of the log are acknowledged by now: they are durable.
     ///
     /// A gap, a duplicate or no rows store nothing; of an overlap only what is new is stored, and the rest must be the
     /// same as before (`Conflict`). `no_more` ends the log if these rows, or those sent before, are all of it. Rows
-    /// after the end are `Closed`. Goes on to its end when the caller goes away.
+    /// after the end are `Closed`. Who writes faster than the log may grow waits here. Goes on to its end when the caller
+    /// goes away.
     pub async fn append(&self, id: &LogId, index: u64, rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
+        self.inner.rates.admit(id).await;
         let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
         let task = tokio::spawn(async move { inner.append(&live, index, rows, no_more).await });
         task.await.unwrap_or_else(|fault| Err(LogError::Io(format!("appending to log {id} failed: {fault}"))))
@@ -163,6 +180,11 @@ impl LogRoom {
 }
 
 impl Inner {
+    /// A batch whose rows are masked.
+    pub(super) fn batch(&self, now_ms: i64) -> RowBatch {
+        RowBatch::masked(now_ms, self.masks.current())
+    }
+
     async fn append(&self, live: &LiveLog, index: u64, rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
         let _turn = live.turn().await;
         let head = self.known_head(live).await?.unwrap_or_default();
@@ -217,7 +239,7 @@ impl Inner {
         while checked < text.len() {
             let stored = self.store.read(&live.id, from, u64::MAX, text.len() - checked).await?;
             let (sent_text, sent_words) = (&text[checked..], &words[lines * LINE_WORD_BYTES..]);
-            let bytes = stored.data.iter().zip(sent_text).take_while(|(stored, sent)| stored == sent).count();
+            let bytes = same_bytes(&stored.data, sent_text, rows.is_masked());
             let splits = line_words(&stored.words).zip(line_words(sent_words));
             let splits = splits.take_while(|(stored, sent)| (stored ^ sent) & flags::CONTINUATION == 0).count();
             if bytes < stored.data.len() || (splits as u64) < stored.lines() || stored.data.is_empty() {
@@ -241,22 +263,22 @@ impl Inner {
         let new_rows = rows.len() - plan.skip;
         let max_bytes = self.limits.log_max_bytes;
         let full = head.dropped_rows > 0;
-        let kept = if full { 0 } else { rows.rows_that_fit(plan.skip, max_bytes.saturating_sub(head.bytes)) };
+        let room = max_bytes.saturating_sub(head.bytes - head.first.offset);
+        let kept = if full { 0 } else { rows.rows_that_fit(plan.skip, room) };
         let dropped_rows = (new_rows - kept) as u64;
-        let notice = (dropped_rows > 0 && !full).then(|| {
-            format!("##[warning]This log has reached its limit of {max_bytes} bytes. What follows was not kept.")
-        });
-        let (text, words) = rows.into_lines(plan.skip, plan.skip + kept, notice.as_deref());
-        let room_bytes = notice.map_or(0, |notice| notice.len() as u64 + 1);
-        LogAppend {
+        let (text, words) = rows.into_lines(plan.skip, plan.skip + kept, None);
+        let append = LogAppend {
             at_lines: head.lines,
             text,
             words,
             dropped_rows,
-            room_bytes,
             complete: plan.complete,
             ..LogAppend::default()
+        };
+        if full || dropped_rows == 0 {
+            return append;
         }
+        append.with_notice(head, &notice::full(max_bytes), self.clock.now_ms())
     }
 
     pub(super) async fn write(&self, live: &LiveLog, head: LogHead, append: LogAppend) -> Result<LogHead, LogError> {
@@ -269,6 +291,7 @@ impl Inner {
                 return Err(error);
             }
         };
+        self.rates.charge(&live.id, data.len() as u64);
         if live.known.receiver_count() > 0 && !data.is_empty() {
             live.hot.lock().unwrap_or_else(PoisonError::into_inner).push(LogLines { place: head.end(), data, words });
         }

@@ -15,7 +15,7 @@ impl Clock for Noon {
 }
 
 fn room_with(log_max_bytes: u64) -> LogRoom {
-    LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(Noon), LogLimits { log_max_bytes })
+    LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(Noon), LogLimits { log_max_bytes, ..LogLimits::default() })
 }
 
 fn room() -> LogRoom {
@@ -217,7 +217,7 @@ async fn a_tail_of_a_removed_log_ends() {
 #[tokio::test]
 async fn a_tail_that_is_overtaken_by_retention_says_so() {
     let store = Arc::new(MemoryLogs::default());
-    let room = LogRoom::new(store.clone(), Arc::new(Noon), LogLimits { log_max_bytes: LOG_MAX_BYTES });
+    let room = LogRoom::new(store.clone(), Arc::new(Noon), LogLimits::default());
     append(&room, 0, &["zero", "one", "two"], false).await.unwrap();
     let mut tail = room.tail(&id("a"), Start::Offset(0), Missing::Refuse).await.unwrap();
     let first = store.trim(&id("a"), 2).await.unwrap().first;

@@ -92,7 +92,7 @@ impl LogStreams {
         let _one_of_few = self.inner.filling.0.acquire().await;
         let mut at = match self.inner.room.head(stream.log()).await {
             Ok(head) if head.complete => return Ok(()),
-            Ok(head) => head.stream_bytes(),
+            Ok(head) => head.written_bytes(),
             Err(LogError::NotFound(_)) => 0,
             Err(error) => return Err(error.into()),
         };
@@ -107,6 +107,8 @@ impl LogStreams {
                 let part = piece.split_to(piece.len().min(FILL_APPEND_MAX_BYTES));
                 let end = at + part.len() as u64;
                 match self.inner.room.append_bytes(stream.log(), at, part, false).await {
+                    // It is full: nothing more is kept.
+                    Ok(head) if head.dropped_bytes > 0 => return self.close(stream).await,
                     Ok(_) => at = end,
                     // Somebody else has ended it.
                     Err(LogError::Closed(_)) => return Ok(()),

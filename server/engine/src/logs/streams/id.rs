@@ -1,16 +1,14 @@
 //! Which stream: its log's id holds a hash of the parent, so that the id says whose it is without spelling it.
 
-use std::fmt::Write;
-
 use millrace_proto::instance_name::InstanceName;
-use sha2::{Digest, Sha256};
 
+use crate::logs::project::{PROJECT_HASH_DIGITS, ProjectHash};
 use crate::logs::{LOG_ID_MAX_BYTES, LogError, LogId};
 
 /// What the ids of streams' logs begin with.
 const PREFIX: &str = "s.";
 /// The hex digits of a parent's hash in a log's id.
-const PARENT_DIGITS: usize = 16;
+const PARENT_DIGITS: usize = PROJECT_HASH_DIGITS;
 /// The longest id of a stream.
 pub const STREAM_ID_MAX_BYTES: usize = LOG_ID_MAX_BYTES - PREFIX.len() - PARENT_DIGITS - 1;
 
@@ -26,15 +24,13 @@ impl StreamId {
                 format!("the id of a log stream is {} bytes long; 1 to {STREAM_ID_MAX_BYTES} are allowed", id.len());
             return Err(LogError::invalid("resource_name", message));
         }
-        Ok(Self(LogId::parse(&format!("{PREFIX}{}.{id}", parent_hash(parent)))?))
+        Ok(Self(LogId::parse(&format!("{PREFIX}{}.{id}", ProjectHash::of(parent.as_str())))?))
     }
 
     /// The stream that a log is of; none if it is something else.
     pub fn of_log(log: &LogId) -> Option<Self> {
         let (parent, id) = log.as_str().strip_prefix(PREFIX)?.split_once('.')?;
-        let is_hash = parent.len() == PARENT_DIGITS
-            && parent.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
-        (is_hash && !id.is_empty()).then(|| Self(log.clone()))
+        (ProjectHash::parse(parent).is_some() && !id.is_empty()).then(|| Self(log.clone()))
     }
 
     /// Its log.
@@ -47,19 +43,16 @@ impl StreamId {
         &self.0.as_str()[PREFIX.len() + PARENT_DIGITS + 1..]
     }
 
+    /// The hash of its parent, the project.
+    pub fn project(&self) -> ProjectHash {
+        let digits = &self.0.as_str()[PREFIX.len()..PREFIX.len() + PARENT_DIGITS];
+        ProjectHash::parse(digits).unwrap_or_else(|| unreachable!("it was parsed or made with one"))
+    }
+
     /// Whether it belongs to this parent.
     pub fn is_of(&self, parent: &InstanceName) -> bool {
-        self.0.as_str()[PREFIX.len()..].starts_with(&parent_hash(parent))
+        self.project() == ProjectHash::of(parent.as_str())
     }
-}
-
-fn parent_hash(parent: &InstanceName) -> String {
-    let hash = Sha256::digest(parent.as_str());
-    hash[..PARENT_DIGITS / 2].iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl LogStreams {
 
     /// Makes a stream: from now on it can be read.
     pub async fn create(&self, parent: &InstanceName) -> Result<StreamNames> {
-        let id = uuid::Uuid::new_v4().to_string();
+        // With its time in it: retention finds out how old a stream is that nobody has written to.
+        let id = uuid::Uuid::now_v7().to_string();
         self.inner.room.create(StreamId::new(parent, &id)?.log()).await?;
         Ok(self.names(parent, &id))
     }
@@ -110,7 +111,7 @@ impl LogStreams {
     pub async fn status(&self, parent: &InstanceName, id: &str, token: &str) -> Result<StreamStatus> {
         let stream = self.writable(parent, id, token)?;
         match self.inner.room.head(stream.log()).await {
-            Ok(head) => Ok(StreamStatus { committed: head.stream_bytes(), complete: head.complete }),
+            Ok(head) => Ok(StreamStatus { committed: head.written_bytes(), complete: head.complete }),
             Err(super::LogError::NotFound(_)) => Ok(StreamStatus::default()),
             Err(error) => Err(error.into()),
         }

@@ -23,7 +23,7 @@ impl Clock for Noon {
 }
 
 fn streams_with(log_max_bytes: u64) -> LogStreams {
-    let room = LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(Noon), LogLimits { log_max_bytes });
+    let room = LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(Noon), LogLimits { log_max_bytes, ..LogLimits::default() });
     LogStreams::new(room, [7; 32])
 }
 
@@ -254,14 +254,104 @@ async fn a_reader_waits_for_a_byte_that_is_not_there_yet() {
     assert!(matches!(never.next().await, Err(Error::Range(_))));
 }
 
+/// What a log says that is limited to so many bytes.
+fn notice(max_bytes: u64) -> String {
+    format!("##[warning]This log has reached its limit of {max_bytes} bytes. What follows was not kept.\n")
+}
+
 #[tokio::test]
-async fn a_full_log_refuses_and_keeps_what_it_has() {
+async fn a_full_log_says_so_and_counts_on() {
     let streams = streams_with(100);
     let (id, token) = made(&streams).await;
-    write(&streams, &id, &token, &[(0, &[b'x'; 90])], false).await.unwrap();
-    let full = write(&streams, &id, &token, &[(90, &[b'x'; 20])], false).await.unwrap_err();
-    assert!(matches!(&full, Error::Exhausted(message) if message.contains("100 bytes")), "{full}");
-    assert_eq!(streams.status(&parent(), &id, &token).await.unwrap().committed, 90);
+    let write = async |messages: &[(u64, &[u8])], finish| write(&streams, &id, &token, messages, finish).await;
+    let at = |committed| StreamStatus { committed, complete: false };
+    let kept = [&[b'a'; 60][..], b"\n", &[b'b'; 29]].concat();
+    assert_eq!(write(&[(0, &kept)], false).await.unwrap(), at(90));
+    let more = [&b"c\n"[..], &[b'd'; 50]].concat();
+    assert_eq!(write(&[(90, &more)], false).await.unwrap(), at(142), "what fits in whole lines is kept");
+    assert_eq!(write(&[(142, b"dropped\n")], false).await.unwrap(), at(150));
+    assert_eq!(streams.status(&parent(), &id, &token).await.unwrap(), at(150));
+    // Repetitions: what was kept must be the same, of what was dropped nobody knows.
+    assert_eq!(write(&[(80, &[&[b'b'; 10], &more[..]].concat())], false).await.unwrap(), at(150));
+    assert_eq!(write(&[(100, b"whatever")], false).await.unwrap(), at(150));
+    assert_eq!(write(&[(145, b"whatever")], false).await.unwrap(), at(153), "an overlap");
+    let other = write(&[(88, b"bX")], false).await.unwrap_err();
+    assert!(matches!(&other, Error::Conflict(message) if message.contains("at 89")), "{other}");
+    let gap = write(&[(154, b"x")], false).await.unwrap_err();
+    assert!(matches!(&gap, Error::Invalid { field: "write_offset", message } if message.contains("153")), "{gap}");
+    let early = write(&[(142, b"dropped\n")], true).await.unwrap_err();
+    assert!(matches!(early, Error::Invalid { field: "finish_write", .. }), "{early}");
+    let ended = StreamStatus { committed: 154, complete: true };
+    assert_eq!(write(&[(153, b"!")], true).await.unwrap(), ended);
+    assert_eq!(write(&[(153, b"!")], true).await.unwrap(), ended, "sent twice");
+    assert!(matches!(write(&[(154, b"x")], false).await.unwrap_err(), Error::Precondition(_)));
+    let text = String::from_utf8(read(&streams, &id, 0, None).await.unwrap()).unwrap();
+    assert_eq!(text, format!("{}\n{}c\n{}", "a".repeat(60), "b".repeat(29), notice(100)));
+    let head = streams.inner.room.head(&LogStreams::log_id(&parent(), &id).unwrap()).await.unwrap();
+    assert_eq!((head.written_bytes(), head.dropped_bytes, head.room_bytes), (154, 62, notice(100).len() as u64));
+    assert_eq!((head.rows, head.complete, head.unended), (2, true, false));
+}
+
+#[tokio::test]
+async fn a_line_that_is_cut_by_the_limit_gets_an_end() {
+    let streams = streams_with(100);
+    let (id, token) = made(&streams).await;
+    for (offset, bytes) in [(0, &[b'x'; 70][..]), (70, &[b'y'; 70]), (140, b"z\n")] {
+        write(&streams, &id, &token, &[(offset, bytes)], false).await.unwrap();
+    }
+    streams.end(&parent(), &id).await.unwrap();
+    let text = String::from_utf8(read(&streams, &id, 0, None).await.unwrap()).unwrap();
+    // Two of the hundred are the ends that the room has put there.
+    assert_eq!(text, format!("{}{}\n{}", "x".repeat(70), "y".repeat(28), notice(100)));
+    assert_eq!(streams.status(&parent(), &id, &token).await.unwrap(), StreamStatus { committed: 142, complete: true });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the limit and the pieces: all is acknowledged, the beginning is kept, the log says where it stops, and
+    /// what is sent again changes nothing.
+    #[test]
+    fn the_limit_is_the_limit(
+        content in content(),
+        limit in 0..150_000_u64,
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let streams = streams_with(limit);
+            let (id, token) = made(&streams).await;
+            let mut cuts: Vec<_> = cuts.iter().map(|(to, from)| (to.index(content.len() + 1), from)).collect();
+            cuts.sort_unstable_by_key(|(to, _)| *to);
+            let mut written = 0;
+            for (to, from) in cuts {
+                let from = from.index(written + 1);
+                write(&streams, &id, &token, &[(from as u64, &content[from..to.max(from)])], false).await.unwrap();
+                written = written.max(to);
+                let status = streams.status(&parent(), &id, &token).await.unwrap();
+                assert_eq!(status, StreamStatus { committed: written as u64, complete: false });
+            }
+            let rest = [(written as u64, &content[written..])];
+            let ended = StreamStatus { committed: content.len() as u64, complete: true };
+            for _ in 0..2 {
+                assert_eq!(write(&streams, &id, &token, &rest, true).await.unwrap(), ended);
+            }
+            assert_eq!(write(&streams, &id, &token, &[(0, &content)], true).await.unwrap(), ended);
+            let log = LogStreams::log_id(&parent(), &id).unwrap();
+            let head = streams.inner.room.head(&log).await.unwrap();
+            let kept = content.len() - head.dropped_bytes as usize;
+            assert!(head.bytes - head.room_bytes <= limit);
+            let got = read(&streams, &id, 0, None).await.unwrap();
+            assert!(got[..kept] == content[..kept], "the beginning is as it was written");
+            if head.dropped_bytes == 0 {
+                assert_eq!((got.len(), head.room_bytes), (kept, 0));
+            } else {
+                let end = if kept == 0 || content[kept - 1] == b'\n' { "" } else { "\n" };
+                assert_eq!(String::from_utf8_lossy(&got[kept..]), format!("{end}{}", notice(limit)));
+                assert!(!head.unended);
+            }
+        });
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::StreamStatus;
 use crate::error::{Error, Result};
+use crate::logs::masks::{self, MASK_HOLD_MS};
 use crate::logs::{LogError, LogHead, LogId, LogRoom};
 
 /// How long a line without an end waits for it before readers see what there is, in milliseconds.
@@ -119,7 +120,7 @@ impl StreamWriter {
                 break;
             }
         }
-        Ok(StreamStatus { committed: self.head.stream_bytes(), complete: self.head.complete })
+        Ok(StreamStatus { committed: self.head.written_bytes(), complete: self.head.complete })
     }
 
     /// Bytes that were sent before: what is new of them is appended.
@@ -143,13 +144,22 @@ impl StreamWriter {
         }
         if lines == 0 {
             tokio::time::sleep_until(self.held_since + Duration::from_millis(STREAM_HOLD_MS)).await;
+            let ripe = masks::ripe(self.room.masks().current().as_deref(), &self.pending);
+            if ripe > 0 {
+                return Some(ripe);
+            }
+            tokio::time::sleep_until(self.held_since + Duration::from_millis(MASK_HOLD_MS)).await;
             return Some(self.pending.len());
         }
         Some(lines)
     }
 
     fn start(&mut self, count: usize) {
-        let bytes = self.pending.split_to(count.min(APPEND_MAX_BYTES)).freeze();
+        let mut count = count.min(APPEND_MAX_BYTES);
+        if count < self.pending.len() {
+            count = masks::cut(self.room.masks().current().as_deref(), &self.pending, count);
+        }
+        let bytes = self.pending.split_to(count).freeze();
         let finish = self.finish && self.pending.is_empty();
         let (room, log, at) = (self.room.clone(), self.log.clone(), self.at);
         self.at += bytes.len() as u64;
