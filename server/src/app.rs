@@ -7,9 +7,11 @@ use anyhow::{Context, Result};
 use connectrpc_health::StaticChecker;
 use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
+use millrace_engine::events::{EventOutbox, EventPump};
 use millrace_engine::execution::{Execution, ExecutionOptions, KnownRunner};
 use millrace_engine::invocations::{InvocationLimits, Invocations};
 use millrace_engine::logs::records::Records;
+use millrace_engine::logs::search::{LogSearches, SearchLimits};
 use millrace_engine::logs::streams::LogStreams;
 use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::{Runner, Runners};
@@ -51,6 +53,10 @@ pub struct App {
     pub streams: LogStreams,
     /// Records in the log room.
     pub records: Records,
+    /// Searches of logs.
+    pub searches: LogSearches,
+    /// Takes the platform's own events; a pump brings them into the logs.
+    pub events: Arc<dyn EventOutbox>,
     /// Builds that are told of by events.
     pub invocations: Arc<Invocations>,
     /// The remote cache.
@@ -85,6 +91,7 @@ impl App {
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
         let records = Records::new(LogRoom::clone(&logs));
+        let searches = LogSearches::new(LogRoom::clone(&logs), SearchLimits::default());
         let invocations = Arc::new(Invocations::new(
             Arc::new(store.clone()),
             Arc::clone(&logs),
@@ -118,6 +125,8 @@ impl App {
             logs,
             streams,
             records,
+            searches,
+            events: Arc::new(store.clone()),
             invocations,
             cache,
             cache_config: config.cache.clone(),
@@ -136,6 +145,8 @@ impl App {
     pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
         let app = Arc::clone(self);
         tokio::spawn(async move { app.cache.activity.keep_flushing(app.stopping()).await });
+        let (app, pump) = (Arc::clone(self), self.pump());
+        let pumping = tokio::spawn(async move { pump.run(app.stopping()).await });
         let app = Arc::clone(self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_millis(TICK_MS));
@@ -143,14 +154,20 @@ impl App {
             loop {
                 tokio::select! {
                     _ = every.tick() => {}
-                    () = app.stop.cancelled() => return,
+                    () = app.stop.cancelled() => break,
                 }
                 app.cache.blobs.expire_uploads();
                 if let Err(error) = app.tick().await {
                     tracing::warn!(%error, "deadlines could not be looked at; trying again");
                 }
             }
+            // What happened until now is told.
+            let _ = pumping.await;
         })
+    }
+
+    fn pump(&self) -> EventPump {
+        EventPump::new(Arc::clone(&self.events), LogRoom::clone(&self.logs), Arc::clone(&self.clock))
     }
 
     async fn tick(&self) -> Result<(), Error> {
@@ -164,6 +181,7 @@ impl App {
     /// Tells remote execution which runners there are. Called after each change of them.
     pub async fn runners_changed(&self) -> Result<(), Error> {
         let mut runners = self.runners.list().await?;
+        self.runners.tell_presence(&runners).await?;
         runners.retain(|runner| runner.runs_actions);
         let known = |runner: Runner| KnownRunner {
             online: self.runners.is_online(&runner),

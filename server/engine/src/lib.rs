@@ -7,6 +7,7 @@ pub mod assets;
 pub mod blobs;
 pub mod clock;
 pub mod error;
+pub mod events;
 pub mod execution;
 pub mod invocations;
 pub mod keys;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::store::{ActiveRecord, Change, ExecutionStore, FinishedQuery, FinishedRecord};
 use crate::error::{Error, Result};
+use crate::events::NewEvent;
 
 /// A store that forgets everything with the process. A clone is another handle on the same.
 #[derive(Clone, Default)]
@@ -20,6 +21,7 @@ struct Inner {
     active: BTreeMap<Uuid, ActiveRecord>,
     finished: BTreeMap<Uuid, FinishedRecord>,
     commits: u64,
+    told: Vec<NewEvent>,
     fails: bool,
 }
 
@@ -27,6 +29,11 @@ impl MemoryExecutions {
     /// How many transactions there were.
     pub fn commits(&self) -> u64 {
         self.inner().commits
+    }
+
+    /// What was told.
+    pub fn told(&self) -> Vec<NewEvent> {
+        self.inner().told.clone()
     }
 
     /// Lets every transaction fail from now on, or no longer.
@@ -65,6 +72,7 @@ impl ExecutionStore for MemoryExecutions {
                     inner.active.remove(&record.id);
                     inner.finished.entry(record.id).or_insert(*record);
                 }
+                Change::Tell(events) => inner.told.extend(events),
             }
         }
         Ok(())

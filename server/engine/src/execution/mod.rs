@@ -15,6 +15,7 @@ mod snapshot;
 mod spec;
 mod state;
 pub mod store;
+mod told;
 
 pub use ask::{ClientMetadata, ExecuteAsk};
 pub use memory::MemoryExecutions;

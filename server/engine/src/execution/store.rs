@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::spec::Spec;
 use crate::error::Result;
+use crate::events::NewEvent;
 
 /// An execution that is queued or held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub enum Change {
     Update(Uuid, Box<Standing>),
     /// An execution is done, whether or not it had been inserted.
     Finish(Box<FinishedRecord>),
+    /// What is told of the others.
+    Tell(Vec<NewEvent>),
 }
 
 /// Which finished executions to list: newest first by id.

@@ -12,6 +12,7 @@ use super::store::{
     TargetFilter, TargetPage, TargetRow,
 };
 use crate::error::{Error, Result};
+use crate::events::NewEvent;
 
 /// Invocations in memory.
 #[derive(Debug, Default)]
@@ -28,9 +29,15 @@ struct Kept {
     /// By instance, build and place.
     events: BTreeMap<(String, String, EventPosition), Vec<u8>>,
     targets: BTreeMap<String, Vec<TargetRow>>,
+    told: Vec<NewEvent>,
 }
 
 impl MemoryInvocations {
+    /// What was told.
+    pub fn told(&self) -> Vec<NewEvent> {
+        self.lock().told.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,12 +79,15 @@ impl InvocationStore for MemoryInvocations {
         if let Some(row) = change.row {
             kept.rows.insert(row.id.clone(), row);
         }
+        kept.told.extend(change.told);
         Ok(())
     }
 
-    async fn update(&self, row: InvocationRow) -> Result<()> {
-        if let Some(old) = self.lock().rows.get_mut(&row.id) {
+    async fn update(&self, row: InvocationRow, told: Vec<NewEvent>) -> Result<()> {
+        let mut kept = self.lock();
+        if let Some(old) = kept.rows.get_mut(&row.id) {
             *old = row;
+            kept.told.extend(told);
         }
         Ok(())
     }

@@ -17,9 +17,9 @@ pub mod memory;
 mod publication;
 mod service;
 mod store;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use limits::{
     CONSOLE_MAX_BYTES, EVENT_MAX_BYTES, ID_MAX_BYTES, INVOCATION_EVENTS_MAX, INVOCATION_EVENTS_MAX_BYTES,

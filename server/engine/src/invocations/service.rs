@@ -22,6 +22,7 @@ use super::store::{
     EventPage, EventPosition, InvocationChange, InvocationFilter, InvocationRow, InvocationStore, StoredEvent,
     StoredStream, TargetFilter, TargetPage,
 };
+use super::told::{self, Before};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::logs::{LogError, LogId, LogRoom};
@@ -116,6 +117,7 @@ impl Invocations {
         }
         let now_ms = self.clock.now_ms();
         let fold = &mut state.fold;
+        let before = Before { new: fold.size().0 == 0, complete: fold.is_complete() };
         let printed_before = fold.printed_bytes();
         let mut printed = Vec::new();
         let mut stored = Vec::with_capacity(events.len());
@@ -140,6 +142,7 @@ impl Invocations {
             now_ms,
             targets: fold.take_changed(),
             row: Some(fold.row()),
+            told: told::changes(before, fold.document(), now_ms),
         };
         self.store.commit(change).await?;
         state.positions.insert(stream, position);
@@ -178,7 +181,8 @@ impl Invocations {
             stored.push(StoredEvent { sequence: *sequence, event: encoded(event)? });
         }
         let now_ms = self.clock.now_ms();
-        let change = InvocationChange { stream, position, events: stored, now_ms, row: None, targets: Vec::new() };
+        let (targets, told) = (Vec::new(), Vec::new());
+        let change = InvocationChange { stream, position, events: stored, now_ms, row: None, targets, told };
         self.store.commit(change).await
     }
 
@@ -338,6 +342,7 @@ impl Invocations {
             return Ok(());
         }
         let mut doc = api::Invocation::decode_from_slice(&row.document).map_err(Error::internal)?;
+        let before = Before { new: false, complete: row.complete };
         disconnect(&mut doc);
         row.status = doc.status.to_i32();
         row.complete = true;
@@ -349,7 +354,7 @@ impl Invocations {
         if !doc.log_id.is_empty() {
             self.logs.close(&LogId::parse(&doc.log_id)?).await?;
         }
-        self.store.update(row).await?;
+        self.store.update(row, told::changes(before, &doc, now_ms)).await?;
         drop(turn);
         live.changed();
         Ok(())

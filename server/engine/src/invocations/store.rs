@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::publication::StreamKey;
 use crate::error::Result;
+use crate::events::NewEvent;
 
 /// An invocation as it is kept: what it is found by, and its document (a `millrace.v1.Invocation`), short and whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub struct InvocationChange {
     pub row: Option<InvocationRow>,
     /// The targets that changed.
     pub targets: Vec<TargetRow>,
+    /// What is told of it.
+    pub told: Vec<NewEvent>,
 }
 
 /// Which invocations are wanted.
@@ -173,8 +176,8 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Does a change as a whole. `Conflict` when the stream has not come as far as the change begins.
     async fn commit(&self, change: InvocationChange) -> Result<()>;
 
-    /// Changes an invocation's row alone, if it is there.
-    async fn update(&self, row: InvocationRow) -> Result<()>;
+    /// Changes an invocation's row alone, if it is there, and tells of that.
+    async fn update(&self, row: InvocationRow, told: Vec<NewEvent>) -> Result<()>;
 
     /// An invocation.
     async fn invocation(&self, id: &str) -> Result<Option<InvocationRow>>;

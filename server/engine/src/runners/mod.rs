@@ -2,6 +2,7 @@
 
 pub mod service;
 mod store;
+pub mod told;
 
 pub use service::{Registration, Runners};
 pub use store::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};

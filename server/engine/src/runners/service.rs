@@ -32,6 +32,7 @@ pub const OFFLINE_AFTER_MS: i64 = 75_000;
 pub struct Runners {
     store: Arc<dyn RunnerStore>,
     clock: Arc<dyn Clock>,
+    opened_ms: i64,
     // When each was last written down as heard of. Held for map operations only.
     seen: Mutex<HashMap<String, i64>>,
     // Who had which token, by its hash, and when that was looked up. An agent calls thousands of times a second. Held for
@@ -66,7 +67,8 @@ pub struct Registration {
 impl Runners {
     /// Runners over a store.
     pub fn new(store: Arc<dyn RunnerStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, seen: Mutex::default(), authenticated: Mutex::default() }
+        let opened_ms = clock.now_ms();
+        Self { store, clock, opened_ms, seen: Mutex::default(), authenticated: Mutex::default() }
     }
 
     /// Makes a registration token.
@@ -176,9 +178,26 @@ impl Runners {
         self.clock.now_ms() - runner.last_seen_ms < OFFLINE_AFTER_MS
     }
 
+    /// Tells which of these runners have come or gone. To be called with all of them, every now and then.
+    pub async fn tell_presence(&self, runners: &[Runner]) -> Result<()> {
+        let now = self.clock.now_ms();
+        let changed = |runner: &&Runner| {
+            let online = self.is_online(runner);
+            // While this server was away, it heard of nobody: that says nothing.
+            let may_be_told = online || now - self.opened_ms >= OFFLINE_AFTER_MS;
+            online != runner.told_online && may_be_told
+        };
+        let changed: Vec<(String, bool)> =
+            runners.iter().filter(changed).map(|runner| (runner.uuid.clone(), !runner.told_online)).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.store.note_presence(changed, now).await
+    }
+
     /// Lets a runner finish what it has, or takes that back.
     pub async fn set_draining(&self, uuid: &str, draining: bool) -> Result<Runner> {
-        let runner = self.store.set_draining(uuid, draining).await;
+        let runner = self.store.set_draining(uuid, draining, self.clock.now_ms()).await;
         self.forget();
         runner
     }
@@ -186,7 +205,7 @@ impl Runners {
     /// Forgets a runner.
     pub async fn remove(&self, uuid: &str) -> Result<()> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uuid);
-        let removed = self.store.remove(uuid).await;
+        let removed = self.store.remove(uuid, self.clock.now_ms()).await;
         self.forget();
         removed
     }

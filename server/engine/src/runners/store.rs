@@ -40,6 +40,9 @@ pub struct Runner {
     pub registered_ms: i64,
     /// Unix milliseconds.
     pub last_seen_ms: i64,
+    /// It was told that it is there: see [`RunnerStore::note_presence`].
+    #[serde(default)]
+    pub told_online: bool,
 }
 
 /// A runner that is being registered.
@@ -87,7 +90,7 @@ pub trait RunnerStore: Send + Sync + 'static {
     /// Stores a registration token; one with the same hash is replaced.
     async fn put_registration_token(&self, token: RegistrationToken) -> Result<()>;
 
-    /// Uses a registration token and stores the runner in one transaction. `Unauthenticated` when there is no such
+    /// Uses a registration token, stores the runner and tells of it in one transaction. `Unauthenticated` when there is no such
     /// token, it was used up, or its time is over.
     async fn register(&self, token_hash: &str, new: NewRunner, now_ms: i64) -> Result<Runner>;
 
@@ -103,9 +106,13 @@ pub trait RunnerStore: Send + Sync + 'static {
     /// Notes when runners were heard of: (uuid, Unix milliseconds).
     async fn seen(&self, seen: Vec<(String, i64)>) -> Result<()>;
 
+    /// Notes who is there and who is not, (uuid, whether it is), and tells of those of whom something else was noted. A
+    /// new runner is not noted to be there.
+    async fn note_presence(&self, online: Vec<(String, bool)>, now_ms: i64) -> Result<()>;
+
     /// Sets or takes back the drain; `NotFound` for an unknown runner.
-    async fn set_draining(&self, uuid: &str, draining: bool) -> Result<Runner>;
+    async fn set_draining(&self, uuid: &str, draining: bool, now_ms: i64) -> Result<Runner>;
 
     /// Forgets a runner; `NotFound` for an unknown one.
-    async fn remove(&self, uuid: &str) -> Result<()>;
+    async fn remove(&self, uuid: &str, now_ms: i64) -> Result<()>;
 }

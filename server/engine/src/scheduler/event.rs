@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::run::{Lease, State, Stop};
+use crate::events::NewEvent;
 
 /// A thing that happened, or that somebody asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,4 +93,6 @@ pub struct Effects {
     pub queued: Vec<Vec<String>>,
     /// Logs that nobody will end any more.
     pub abandoned_logs: Vec<String>,
+    /// What is told of it; the store takes these, to write them with the run.
+    pub events: Vec<NewEvent>,
 }

@@ -12,6 +12,7 @@ mod service;
 mod settle;
 mod start;
 pub mod store;
+mod told;
 pub mod transition;
 pub mod waiters;
 
@@ -20,6 +21,7 @@ pub use event::{Effects, Event, Report, StepReport};
 pub use run::{Job, Lease, LogsOf, Run, State, Step, Stop, StopRequest, log_id};
 pub use service::{Fetched, RunChange, Scheduler, Updated};
 pub use start::{NewRun, preview};
+pub use told::created as created_event;
 
 /// How long a runner may be silent before its job is given to another when nothing else is configured, in milliseconds.
 pub const LEASE_MS: i64 = 45_000;

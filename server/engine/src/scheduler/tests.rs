@@ -1,5 +1,7 @@
 //! The state machine by tables and journeys: a workflow, events, what stands there after.
 
+mod told;
+
 use super::event::{Effects, Event, Report, StepReport};
 use super::run::State::{Cancelled, Failure, Pending, Queued, Running, Success};
 use super::run::{Lease, Run, State, Stop};

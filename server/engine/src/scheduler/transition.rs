@@ -3,12 +3,14 @@
 
 use super::event::{Effects, Event, Report, StepReport};
 use super::run::{Job, Lease, Run, State, Stop, StopRequest};
+use super::told::{self, Before};
 use super::{REQUEUE_MAX, STOP_DEADLINE_MS, TIMEOUT_SLACK_MS, settle};
 use crate::error::{Error, Result};
 
 /// Lets an event happen. On an error the run is to be thrown away: it may be half changed.
 pub fn apply(run: &mut Run, event: Event, now_ms: i64) -> Result<Effects> {
-    let before = (run.state, run.stop, run.message.clone(), run.jobs.clone());
+    let before = Before { state: run.state, started_ms: run.started_ms, jobs: run.jobs.clone() };
+    let (stop_before, message_before) = (run.stop, run.message.clone());
     let mut effects = Effects::default();
     match event {
         Event::Claimed { job, lease } => claimed(run, job, lease, now_ms)?,
@@ -20,9 +22,9 @@ pub fn apply(run: &mut Run, event: Event, now_ms: i64) -> Result<Effects> {
         Event::Tick => tick(run, now_ms, &mut effects),
     }
     settle::settle(run, now_ms, &mut effects);
-    effects.visible = (run.state, run.stop, &run.message) != (before.0, before.1, &before.2);
+    effects.visible = (run.state, run.stop, &run.message) != (before.state, stop_before, &message_before);
     for (index, job) in run.jobs.iter().enumerate() {
-        let old = before.3.get(index);
+        let old = before.jobs.get(index);
         if old != Some(job) {
             effects.changed_jobs.push(index);
             effects.visible |= old.is_none_or(|old| !same_to_readers(old, job));
@@ -30,6 +32,7 @@ pub fn apply(run: &mut Run, event: Event, now_ms: i64) -> Result<Effects> {
     }
     if effects.visible {
         run.revision += 1;
+        effects.events = told::changes(&before, run, now_ms);
     }
     Ok(effects)
 }

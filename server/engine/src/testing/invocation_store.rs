@@ -48,7 +48,7 @@ fn change(stream: StreamKey, sequences: std::ops::RangeInclusive<i64>, row: Opti
     let events =
         sequences.map(|sequence| StoredEvent { sequence, event: format!("{sequence}").into_bytes() }).collect();
     let now_ms = row.as_ref().map_or(0, |row| row.updated_ms);
-    InvocationChange { stream, position, events, now_ms, row, targets: Vec::new() }
+    InvocationChange { stream, position, events, now_ms, row, targets: Vec::new(), told: Vec::new() }
 }
 
 async fn make(store: &dyn InvocationStore, row: InvocationRow) {
@@ -83,9 +83,9 @@ async fn a_change_is_kept_as_a_whole(store: &dyn InvocationStore) {
     assert_eq!(store.invocation("x").await.expect("reads"), Some(changed));
     assert_eq!(store.stream(&of).await.expect("reads"), StoredStream { last_sequence: 3, finished: true });
     assert_eq!(store.stream(&stream("build-x", "x", 1)).await.expect("reads"), StoredStream::default(), "its own");
-    store.update(row("x", 7)).await.expect("is stored");
+    store.update(row("x", 7), Vec::new()).await.expect("is stored");
     assert_eq!(store.invocation("x").await.expect("reads"), Some(row("x", 7)));
-    store.update(row("y", 7)).await.expect("does nothing");
+    store.update(row("y", 7), Vec::new()).await.expect("does nothing");
     assert_eq!(store.invocation("y").await.expect("reads"), None);
 }
 

@@ -4,6 +4,7 @@
 pub mod activity_store;
 pub mod blob_store;
 pub mod entry_store;
+pub mod event_outbox;
 pub mod execution_store;
 pub mod invocation_store;
 pub mod run_store;

@@ -17,6 +17,7 @@ pub async fn run<F: Future<Output = Arc<dyn RunnerStore>>>(open: impl Fn() -> F)
     a_declaration_is_taken(&*open().await).await;
     what_was_seen_never_goes_back(&*open().await).await;
     a_drain_is_set_and_taken_back(&*open().await).await;
+    who_is_there_is_noted(&*open().await).await;
     a_removed_runner_is_forgotten(&*open().await).await;
 }
 
@@ -36,6 +37,7 @@ fn new(uuid: &str) -> NewRunner {
         runs_actions: true,
         registered_ms: 5,
         last_seen_ms: 6,
+        told_online: false,
     };
     NewRunner { runner, token_hash: format!("token of {uuid}") }
 }
@@ -167,20 +169,34 @@ async fn what_was_seen_never_goes_back(store: &dyn RunnerStore) {
 
 async fn a_drain_is_set_and_taken_back(store: &dyn RunnerStore) {
     let before = registered(store, "a").await;
-    let draining = store.set_draining("a", true).await.expect("drains");
+    let draining = store.set_draining("a", true, 5).await.expect("drains");
     assert_eq!(draining, Runner { draining: true, ..before.clone() });
     let declared = store.declare("a", Declaration::default(), 50).await.expect("declares");
     assert!(declared.draining, "an agent that starts again does not end the drain");
-    assert!(!store.set_draining("a", false).await.expect("ends the drain").draining);
-    not_found(&store.set_draining("b", true).await);
+    assert!(!store.set_draining("a", false, 5).await.expect("ends the drain").draining);
+    not_found(&store.set_draining("b", true, 5).await);
+}
+
+async fn who_is_there_is_noted(store: &dyn RunnerStore) {
+    let noted = async || {
+        let runners = store.list().await.expect("lists");
+        runners.into_iter().map(|runner| (runner.uuid, runner.told_online)).collect::<Vec<_>>()
+    };
+    registered(store, "a").await;
+    registered(store, "b").await;
+    assert_eq!(noted().await, [("a".to_owned(), false), ("b".to_owned(), false)]);
+    store.note_presence(vec![("a".into(), true), ("gone".into(), true)], 20).await.expect("notes");
+    assert_eq!(noted().await, [("a".to_owned(), true), ("b".to_owned(), false)]);
+    store.note_presence(vec![("a".into(), false), ("b".into(), true)], 30).await.expect("notes");
+    assert_eq!(noted().await, [("a".to_owned(), false), ("b".to_owned(), true)]);
 }
 
 async fn a_removed_runner_is_forgotten(store: &dyn RunnerStore) {
     let first = registered(store, "a").await;
-    store.remove("a").await.expect("removes");
+    store.remove("a", 5).await.expect("removes");
     assert_eq!(store.by_token("token of a").await.expect("looks"), None);
     assert_eq!(store.list().await.expect("lists"), vec![]);
-    not_found(&store.remove("a").await);
+    not_found(&store.remove("a", 5).await);
     refused(&store.register("a", new("a"), 10).await);
     let second = registered(store, "a").await;
     assert_ne!(second.id, first.id, "the number of a removed runner is not given again");

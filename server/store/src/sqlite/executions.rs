@@ -34,7 +34,10 @@ impl ExecutionStore for SqliteStore {
         }
         // Made here, where nobody waits for it but who asked.
         let bundle = write::Bundle::of(&changes)?;
-        self.write("write executions", move |connection| Box::pin(bundle.write(connection))).await
+        let told = bundle.tells();
+        self.write("write executions", move |connection| Box::pin(bundle.write(connection))).await?;
+        self.told(told);
+        Ok(())
     }
 
     async fn finished(&self, id: Uuid) -> Result<Option<FinishedRecord>> {

@@ -6,6 +6,7 @@ mod targets;
 
 use async_trait::async_trait;
 use millrace_engine::error::{Error, Result};
+use millrace_engine::events::NewEvent;
 use millrace_engine::invocations::{
     EventPage, EventPosition, InvocationChange, InvocationFilter, InvocationRow, InvocationStore, StoredStream,
     StreamKey, TargetFilter, TargetPage,
@@ -15,6 +16,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::SqliteStore;
 use super::error::During;
+use super::outbox;
 
 const PUT: &str =
     "INSERT INTO invocations (id, instance, build_id, status, complete, created_ms, updated_ms, timeout_ms,
@@ -56,11 +58,15 @@ const SILENT: &str = "SELECT id FROM invocations WHERE complete = 0 AND updated_
 #[async_trait]
 impl InvocationStore for SqliteStore {
     async fn commit(&self, change: InvocationChange) -> Result<()> {
-        self.write("store build events", move |connection| Box::pin(commit(connection, change))).await
+        let told = self.write("store build events", move |connection| Box::pin(commit(connection, change))).await?;
+        self.told(told);
+        Ok(())
     }
 
-    async fn update(&self, row: InvocationRow) -> Result<()> {
-        self.write("store an invocation", move |connection| Box::pin(update(connection, row))).await
+    async fn update(&self, row: InvocationRow, told: Vec<NewEvent>) -> Result<()> {
+        let told = self.write("store an invocation", move |connection| Box::pin(update(connection, row, told))).await?;
+        self.told(told);
+        Ok(())
     }
 
     async fn invocation(&self, id: &str) -> Result<Option<InvocationRow>> {
@@ -127,7 +133,8 @@ impl InvocationStore for SqliteStore {
     }
 }
 
-async fn commit(connection: &mut SqliteConnection, change: InvocationChange) -> Result<()> {
+/// Whether something was told.
+async fn commit(connection: &mut SqliteConnection, change: InvocationChange) -> Result<bool> {
     let last = events::position(connection, &change.stream).await?.last_sequence;
     if change.events.first().is_some_and(|first| first.sequence != last + 1) {
         return Err(Error::Conflict(format!("the stream of events has come to {last} meanwhile")));
@@ -152,11 +159,13 @@ async fn commit(connection: &mut SqliteConnection, change: InvocationChange) -> 
             .await
             .during("store an invocation")?;
     }
-    targets::put(connection, &change.stream.invocation_id, change.targets).await
+    targets::put(connection, &change.stream.invocation_id, change.targets).await?;
+    outbox::put(connection, &change.told).await
 }
 
-async fn update(connection: &mut SqliteConnection, row: InvocationRow) -> Result<()> {
-    sqlx::query(UPDATE)
+/// Whether something was told.
+async fn update(connection: &mut SqliteConnection, row: InvocationRow, told: Vec<NewEvent>) -> Result<bool> {
+    let updated = sqlx::query(UPDATE)
         .bind(row.id)
         .bind(row.status)
         .bind(row.complete)
@@ -167,10 +176,13 @@ async fn update(connection: &mut SqliteConnection, row: InvocationRow) -> Result
         .bind(row.events_bytes)
         .bind(row.summary)
         .bind(row.document)
-        .execute(connection)
+        .execute(&mut *connection)
         .await
-        .during("store an invocation")
-        .map(|_| ())
+        .during("store an invocation")?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    outbox::put(connection, &told).await
 }
 
 fn row_of(row: &SqliteRow) -> InvocationRow {

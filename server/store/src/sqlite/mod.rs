@@ -6,6 +6,7 @@ mod dialect;
 mod error;
 mod executions;
 mod invocations;
+mod outbox;
 mod queue;
 mod runners;
 mod runs;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 use millrace_engine::error::{Error, Result};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::Notify;
 
 use self::error::During;
 use self::writer::Writer;
@@ -41,6 +43,8 @@ pub struct SqliteStore {
 struct Inner {
     readers: SqlitePool,
     writer: Writer,
+    /// Wakes who takes events out of the outbox.
+    news: Arc<Notify>,
 }
 
 impl SqliteStore {
@@ -62,7 +66,9 @@ impl SqliteStore {
             .connect_with(dialect::reading(path))
             .await
             .during("open the database for reading")?;
-        Ok(Self { inner: Arc::new(Inner { readers, writer: Writer::start(connection, options) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { readers, writer: Writer::start(connection, options), news: Arc::default() }),
+        })
     }
 
     /// Whether the store reads and can write.
@@ -79,6 +85,13 @@ impl SqliteStore {
         // The writer last: the last connection that may write folds the write-ahead log into the file.
         self.inner.readers.close().await;
         self.inner.writer.close().await;
+    }
+
+    /// A transaction has told something, or not.
+    fn told(&self, something: bool) {
+        if something {
+            self.inner.news.notify_one();
+        }
     }
 
     fn readers(&self) -> &SqlitePool {

@@ -2,18 +2,19 @@
 
 use async_trait::async_trait;
 use millrace_engine::error::{Error, Result};
-use millrace_engine::runners::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore};
+use millrace_engine::runners::{Declaration, NewRunner, RegistrationToken, Runner, RunnerStore, told};
 use millrace_proto::platform_properties::Properties;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::SqliteStore;
 use super::error::{During, is_duplicate};
+use super::outbox;
 
 /// The columns in the order in which [`runner_of`] reads them.
 macro_rules! columns {
     () => {
-        "id, uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms, properties, runs_actions"
+        "id, uuid, name, version, labels, os, arch, slots, draining, ephemeral, registered_ms, last_seen_ms, properties, runs_actions, told_online"
     };
 }
 
@@ -36,8 +37,12 @@ const DECLARE: &str = concat!(
 const BY_TOKEN: &str = concat!("SELECT ", columns!(), " FROM runners WHERE token_hash = $1");
 const LIST: &str = concat!("SELECT ", columns!(), " FROM runners ORDER BY name, id");
 const SEEN: &str = "UPDATE runners SET last_seen_ms = $2 WHERE uuid = $1 AND last_seen_ms < $2";
-const DRAIN: &str = concat!("UPDATE runners SET draining = $2 WHERE uuid = $1 RETURNING ", columns!());
-const REMOVE: &str = "DELETE FROM runners WHERE uuid = $1";
+const PRESENCE: &str =
+    concat!("UPDATE runners SET told_online = $2 WHERE uuid = $1 AND told_online <> $2 RETURNING ", columns!());
+const DRAIN: &str =
+    concat!("UPDATE runners SET draining = $2 WHERE uuid = $1 AND draining <> $2 RETURNING ", columns!());
+const GET: &str = concat!("SELECT ", columns!(), " FROM runners WHERE uuid = $1");
+const REMOVE: &str = concat!("DELETE FROM runners WHERE uuid = $1 RETURNING ", columns!());
 
 #[async_trait]
 impl RunnerStore for SqliteStore {
@@ -53,7 +58,11 @@ impl RunnerStore for SqliteStore {
 
     async fn register(&self, token_hash: &str, new: NewRunner, now_ms: i64) -> Result<Runner> {
         let token_hash = token_hash.to_owned();
-        self.write("register a runner", move |connection| Box::pin(register(connection, token_hash, new, now_ms))).await
+        let runner = self
+            .write("register a runner", move |connection| Box::pin(register(connection, token_hash, new, now_ms)))
+            .await?;
+        self.told(true);
+        Ok(runner)
     }
 
     async fn declare(&self, uuid: &str, declaration: Declaration, now_ms: i64) -> Result<Runner> {
@@ -103,26 +112,34 @@ impl RunnerStore for SqliteStore {
         .await
     }
 
-    async fn set_draining(&self, uuid: &str, draining: bool) -> Result<Runner> {
-        let uuid = uuid.to_owned();
-        self.write("drain a runner", move |connection| {
-            Box::pin(async move {
-                let query = sqlx::query(DRAIN).bind(&uuid).bind(draining);
-                known(query.fetch_optional(connection).await.during("drain a runner")?, &uuid)
-            })
-        })
-        .await
+    async fn note_presence(&self, online: Vec<(String, bool)>, now_ms: i64) -> Result<()> {
+        let told = self
+            .write("note who is there", move |connection| Box::pin(note_presence(connection, online, now_ms)))
+            .await?;
+        self.told(told);
+        Ok(())
     }
 
-    async fn remove(&self, uuid: &str) -> Result<()> {
+    async fn set_draining(&self, uuid: &str, draining: bool, now_ms: i64) -> Result<Runner> {
+        let uuid = uuid.to_owned();
+        let (runner, told) =
+            self.write("drain a runner", move |connection| Box::pin(drain(connection, uuid, draining, now_ms))).await?;
+        self.told(told);
+        Ok(runner)
+    }
+
+    async fn remove(&self, uuid: &str, now_ms: i64) -> Result<()> {
         let uuid = uuid.to_owned();
         self.write("remove a runner", move |connection| {
             Box::pin(async move {
-                let removed = sqlx::query(REMOVE).bind(&uuid).execute(connection).await.during("remove a runner")?;
-                if removed.rows_affected() == 0 { Err(unknown(&uuid)) } else { Ok(()) }
+                let query = sqlx::query(REMOVE).bind(&uuid);
+                let runner = known(query.fetch_optional(&mut *connection).await.during("remove a runner")?, &uuid)?;
+                outbox::put(connection, &[told::removed(&runner, now_ms)]).await
             })
         })
-        .await
+        .await?;
+        self.told(true);
+        Ok(())
     }
 }
 
@@ -158,12 +175,39 @@ async fn register(
         .bind(new.token_hash)
         .bind(properties(&runner.properties)?)
         .bind(runner.runs_actions)
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await;
     if inserted.as_ref().is_err_and(is_duplicate) {
         return Err(Error::Conflict(format!("runner {} is registered already", runner.uuid)));
     }
-    runner_of(&inserted.during("store a runner")?)
+    let runner = runner_of(&inserted.during("store a runner")?)?;
+    outbox::put(connection, &[told::registered(&runner, now_ms)]).await?;
+    Ok(runner)
+}
+
+/// Whether there was anything to tell.
+async fn note_presence(connection: &mut SqliteConnection, online: Vec<(String, bool)>, now_ms: i64) -> Result<bool> {
+    let mut events = Vec::new();
+    for (uuid, online) in online {
+        let query = sqlx::query(PRESENCE).bind(uuid).bind(online);
+        if let Some(row) = query.fetch_optional(&mut *connection).await.during("note who is there")? {
+            events.push(told::presence(&runner_of(&row)?, online, now_ms));
+        }
+    }
+    outbox::put(connection, &events).await
+}
+
+/// The runner, and whether there was anything to tell.
+async fn drain(connection: &mut SqliteConnection, uuid: String, draining: bool, now_ms: i64) -> Result<(Runner, bool)> {
+    let query = sqlx::query(DRAIN).bind(&uuid).bind(draining);
+    if let Some(row) = query.fetch_optional(&mut *connection).await.during("drain a runner")? {
+        let runner = runner_of(&row)?;
+        outbox::put(connection, &[told::draining(&runner, now_ms)]).await?;
+        return Ok((runner, true));
+    }
+    // It is so already, or there is none.
+    let query = sqlx::query(GET).bind(&uuid);
+    Ok((known(query.fetch_optional(connection).await.during("read a runner")?, &uuid)?, false))
 }
 
 fn known(row: Option<SqliteRow>, uuid: &str) -> Result<Runner> {
@@ -198,5 +242,6 @@ fn runner_of(row: &SqliteRow) -> Result<Runner> {
         last_seen_ms: row.get(11),
         properties: serde_json::from_str(row.get(12)).during("read properties")?,
         runs_actions: row.get(13),
+        told_online: row.get(14),
     })
 }

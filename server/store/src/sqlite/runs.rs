@@ -4,11 +4,12 @@
 use async_trait::async_trait;
 use millrace_engine::error::{Error, Result};
 use millrace_engine::scheduler::store::{Applied, Claim, Claimed, Held, RunQuery, RunStore};
-use millrace_engine::scheduler::{Effects, Event, Job, Lease, Run, State, transition};
+use millrace_engine::scheduler::{Effects, Event, Job, Lease, Run, State, created_event, transition};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqliteExecutor};
 
 use super::SqliteStore;
 use super::error::{During, is_duplicate};
+use super::outbox;
 use super::queue::{self, First};
 
 /// How many runs a page of a listing has at most, whatever is asked for.
@@ -41,7 +42,9 @@ const JOB_AT: &str = "SELECT doc FROM jobs WHERE run_id = $1 AND stage = $2 AND 
 #[async_trait]
 impl RunStore for SqliteStore {
     async fn create(&self, run: Run) -> Result<Run> {
-        self.write("store a run", move |connection| Box::pin(create(connection, run))).await
+        let (run, told) = self.write("store a run", move |connection| Box::pin(create(connection, run))).await?;
+        self.told(told);
+        Ok(run)
     }
 
     async fn get(&self, id: &str) -> Result<Option<Run>> {
@@ -63,12 +66,13 @@ impl RunStore for SqliteStore {
 
     async fn apply(&self, id: &str, event: Event, now_ms: i64) -> Result<Applied> {
         let id = id.to_owned();
-        self.write("change a run", move |connection| {
-            Box::pin(async move {
-                apply(connection, &id, event, now_ms).await.map(|(run, effects)| Applied { run, effects })
+        let (run, effects, told) = self
+            .write("change a run", move |connection| {
+                Box::pin(async move { apply(connection, &id, event, now_ms).await })
             })
-        })
-        .await
+            .await?;
+        self.told(told);
+        Ok(Applied { run, effects })
     }
 
     async fn claim(&self, claim: Claim, now_ms: i64) -> Result<Option<Claimed>> {
@@ -76,7 +80,9 @@ impl RunStore for SqliteStore {
         if !queue::may_serve(self.readers(), &claim).await? {
             return Ok(None);
         }
-        self.write("claim a task", move |connection| Box::pin(give(connection, claim, now_ms))).await
+        let claimed = self.write("claim a task", move |connection| Box::pin(give(connection, claim, now_ms))).await?;
+        self.told(claimed.as_ref().is_some_and(|claimed| !claimed.repeated));
+        Ok(claimed)
     }
 
     async fn first_queued(&self, claim: &Claim) -> Result<Option<(i64, i64)>> {
@@ -106,12 +112,14 @@ impl RunStore for SqliteStore {
     }
 }
 
-async fn create(connection: &mut SqliteConnection, mut run: Run) -> Result<Run> {
+/// The run, and whether it is a new one, which is told.
+async fn create(connection: &mut SqliteConnection, mut run: Run) -> Result<(Run, bool)> {
     if !run.request_id.is_empty() {
         let query = sqlx::query_scalar(BY_REQUEST).bind(&run.project).bind(&run.request_id);
         let known: Option<String> = query.fetch_optional(&mut *connection).await.during("look for a request id")?;
         if let Some(id) = known {
-            return load(connection, &id).await?.ok_or_else(|| Error::Internal(format!("run {id} has gone")));
+            let run = load(connection, &id).await?;
+            return run.map(|run| (run, false)).ok_or_else(|| Error::Internal(format!("run {id} has gone")));
         }
     }
     number(connection, &mut run).await?;
@@ -137,7 +145,8 @@ async fn create(connection: &mut SqliteConnection, mut run: Run) -> Result<Run> 
     for (index, job) in run.jobs.iter().enumerate() {
         put_job(connection, &run, index, job).await?;
     }
-    Ok(run)
+    let told = outbox::put(connection, &[created_event(&run)]).await?;
+    Ok((run, told))
 }
 
 /// Gives the run its number, or notes the one it has, so that it is not given again.
@@ -154,17 +163,20 @@ async fn number(connection: &mut SqliteConnection, run: &mut Run) -> Result<()> 
     Ok(())
 }
 
+/// A run after an event, what the world has to do, and whether something was told.
+type Happened = (Run, Effects, bool);
+
 /// Lets an event happen to a run and writes what it changed.
-async fn apply(connection: &mut SqliteConnection, id: &str, event: Event, now_ms: i64) -> Result<(Run, Effects)> {
+async fn apply(connection: &mut SqliteConnection, id: &str, event: Event, now_ms: i64) -> Result<Happened> {
     let run = load(&mut *connection, id).await?.ok_or_else(|| Error::NotFound(format!("run {id}")))?;
     happen(connection, run, event, now_ms).await
 }
 
-async fn happen(connection: &mut SqliteConnection, mut run: Run, event: Event, now_ms: i64) -> Result<(Run, Effects)> {
+async fn happen(connection: &mut SqliteConnection, mut run: Run, event: Event, now_ms: i64) -> Result<Happened> {
     let jobs = std::mem::take(&mut run.jobs);
     let before = run.clone();
     run.jobs = jobs;
-    let effects = transition::apply(&mut run, event, now_ms)?;
+    let mut effects = transition::apply(&mut run, event, now_ms)?;
     for &index in &effects.changed_jobs {
         let job =
             run.jobs.get(index).ok_or_else(|| Error::Internal(format!("run {}: no job {index} to write", run.id)))?;
@@ -180,10 +192,11 @@ async fn happen(connection: &mut SqliteConnection, mut run: Run, event: Event, n
     let jobs = std::mem::take(&mut run.jobs);
     if run != before {
         let query = sqlx::query(UPDATE_HEAD).bind(&run.id).bind(run.state.word()).bind(head(&mut run)?);
-        query.execute(connection).await.during("write a run")?;
+        query.execute(&mut *connection).await.during("write a run")?;
     }
     run.jobs = jobs;
-    Ok((run, effects))
+    let told = outbox::put(connection, &std::mem::take(&mut effects.events)).await?;
+    Ok((run, effects, told))
 }
 
 /// The inside of a claim.
@@ -208,7 +221,7 @@ async fn give(connection: &mut SqliteConnection, claim: Claim, now_ms: i64) -> R
         expires_ms: claim.expires_ms,
         request_id: claim.request_id,
     };
-    let (run, _) = happen(connection, run, Event::Claimed { job, lease }, now_ms).await?;
+    let (run, _, _) = happen(connection, run, Event::Claimed { job, lease }, now_ms).await?;
     Ok(Some(Claimed { run, job, repeated: false }))
 }
 

@@ -9,6 +9,7 @@ use super::platforms::PlatformId;
 use crate::execution::spec::Spec;
 use crate::execution::state::Stage;
 use crate::execution::store::{OperationRecord, Standing};
+use crate::execution::told::Told;
 
 /// An execution that is queued or held.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Entry {
     pub touched: Touch,
     /// Whether the store has it.
     pub stored: bool,
+    /// What was told of it, or is to be.
+    pub told: Told,
 }
 
 /// Where an execution waits.
@@ -93,6 +96,7 @@ impl Entry {
             avoid: Vec::new(),
             touched: Touch::None,
             stored: false,
+            told: Told::Nothing,
         }
     }
 

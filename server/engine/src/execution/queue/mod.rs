@@ -34,6 +34,7 @@ pub use view::state_of;
 use super::options::ExecutionOptions;
 use super::spec::Spec;
 use super::store::Standing;
+use super::told::Told;
 use crate::error::{Error, Result};
 
 /// How many operations an execution may have.
@@ -77,6 +78,19 @@ pub struct News {
     pub ended: Vec<Ended>,
     /// Something can be taken that could not before.
     pub offers: Vec<Offer>,
+}
+
+/// An execution that is about to be written.
+#[derive(Debug)]
+pub struct Noted<'a> {
+    /// It.
+    pub entry: &'a Entry,
+    /// How much of it changed.
+    pub touch: Touch,
+    /// Whether the store had it.
+    pub stored: bool,
+    /// What was told of it.
+    pub told: Told,
 }
 
 /// An execution that is done.
@@ -149,6 +163,7 @@ impl Queue {
     pub fn restore(&mut self, id: Uuid, spec: Spec, standing: Standing, now_ms: i64) {
         let mut entry = Entry::new(id, Arc::new(spec), standing, now_ms);
         entry.stored = true;
+        entry.told = Told::Lease(entry.standing.epoch);
         if let Some(lease) = &entry.standing.lease {
             entry.lease_expires_ms = now_ms + self.limits.lease_ms;
             self.held.entry(lease.runner_uuid.clone()).or_default().insert(id);
@@ -221,12 +236,15 @@ impl Queue {
 
     /// An active execution's change has been taken note of; how much of it changed, and whether the store has it. It
     /// is taken to have it from now on.
-    pub fn noted(&mut self, id: Uuid) -> Option<(&Entry, Touch, bool)> {
+    pub fn noted(&mut self, id: Uuid) -> Option<Noted<'_>> {
         let entry = self.entries.get_mut(&id)?;
         let touch = std::mem::take(&mut entry.touched);
-        let stored = entry.stored;
-        entry.stored |= touch == Touch::Kept;
-        Some((entry, touch, stored))
+        let (stored, told) = (entry.stored, entry.told);
+        if touch == Touch::Kept {
+            entry.stored = true;
+            entry.told = Told::Lease(entry.standing.epoch);
+        }
+        Some(Noted { entry, touch, stored, told })
     }
 
     /// The store could not take what was noted of it.

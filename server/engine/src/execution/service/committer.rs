@@ -11,9 +11,10 @@ use super::Shared;
 use super::desk::{Desk, Finishing};
 use super::seen::Seen;
 use crate::error::{Error, Result};
-use crate::execution::queue::Touch;
+use crate::execution::queue::{Noted, Touch};
 use crate::execution::response;
 use crate::execution::store::{ActiveRecord, Change, FinishedRecord};
+use crate::execution::told::{self, End, Telling};
 
 /// How many changes one transaction takes at most: bounds how long the first of them waits for the last.
 pub const COMMIT_CHANGES_MAX: usize = 4_096;
@@ -26,6 +27,8 @@ struct Batch {
     seen: Vec<Seen>,
     /// Those that end with it.
     finishing: Vec<Finishing>,
+    /// What may be to be told of those that go on.
+    telling: Vec<Telling>,
     /// What is noted as written: whether it was inserted.
     noted: Vec<(Uuid, bool)>,
     tickets: Vec<oneshot::Sender<Result<()>>>,
@@ -70,13 +73,22 @@ fn stop(shared: &Shared) {
 
 impl Batch {
     fn is_empty(&self) -> bool {
+        // What is to be told comes with a change.
         self.seen.is_empty() && self.finishing.is_empty() && self.changes.is_empty() && self.tickets.is_empty()
     }
 
-    /// The changes, those of finished executions made here: their responses are encoded without the lock.
+    /// The changes, those of finished executions and what is told made here: they are encoded without the lock.
     fn complete(&mut self) -> Vec<Change> {
         let mut changes = std::mem::take(&mut self.changes);
+        let mut events: Vec<_> = self.telling.iter().flat_map(told::changes).collect();
         for Finishing { ended, response } in &self.finishing {
+            events.extend(told::changes(&Telling {
+                id: ended.entry.id,
+                spec: Arc::clone(&ended.entry.spec),
+                standing: ended.entry.standing.clone(),
+                told: ended.entry.told,
+                end: Some(End { at_ms: ended.at_ms, response: Arc::clone(response) }),
+            }));
             changes.push(Change::Finish(Box::new(FinishedRecord {
                 id: ended.entry.id,
                 spec: (*ended.entry.spec).clone(),
@@ -86,6 +98,9 @@ impl Batch {
                 response: response.encode_to_vec().into(),
             })));
         }
+        if !events.is_empty() {
+            changes.push(Change::Tell(events));
+        }
         changes
     }
 }
@@ -93,14 +108,18 @@ impl Batch {
 /// Takes what there is, if the desk has not more than one transaction takes: then the rest, and those who wait, follow in
 /// the next.
 fn take(desk: &mut Desk) -> Batch {
-    let mut batch = Batch::default();
+    let mut batch = Batch { telling: std::mem::take(&mut desk.untold), ..Batch::default() };
     let ending = desk.ending.len().min(COMMIT_CHANGES_MAX);
     batch.finishing.extend(desk.ending.drain(..ending));
     let touched = desk.touched.len().min(COMMIT_CHANGES_MAX - ending);
     let taken: Vec<Uuid> = desk.touched.drain(..touched).collect();
     for id in taken {
         // It may have ended meanwhile.
-        let Some((entry, touch, stored)) = desk.queue.noted(id) else { continue };
+        let Some(Noted { entry, touch, stored, told }) = desk.queue.noted(id) else { continue };
+        if touch == Touch::Kept {
+            let (spec, standing) = (Arc::clone(&entry.spec), entry.standing.clone());
+            batch.telling.push(Telling { id, spec, standing, told, end: None });
+        }
         match (touch, stored) {
             (Touch::Kept, false) => {
                 let record = ActiveRecord { id, spec: (*entry.spec).clone(), standing: entry.standing.clone() };
@@ -126,7 +145,7 @@ fn take(desk: &mut Desk) -> Batch {
 }
 
 fn settle(shared: &Shared, batch: Batch, written: &Result<()>) {
-    let Batch { seen, finishing, noted, tickets, .. } = batch;
+    let Batch { seen, finishing, noted, tickets, telling, .. } = batch;
     let mut published = Vec::new();
     match written {
         Ok(()) => {
@@ -142,6 +161,7 @@ fn settle(shared: &Shared, batch: Batch, written: &Result<()>) {
                 desk.queue.not_stored(id, inserted);
             }
             desk.ending.extend(finishing);
+            desk.untold = telling;
             // Nothing was decided: there are no offers.
             desk.gather();
         }

@@ -20,6 +20,7 @@ use crate::execution::options::ExecutionOptions;
 use crate::execution::queue::{Ended, Ending, Offer, Queue};
 use crate::execution::response;
 use crate::execution::store::ActiveRecord;
+use crate::execution::told::Telling;
 
 /// How many successes are known by their action, for who looked into the action cache just before.
 const SUCCESSES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("is not 0");
@@ -38,6 +39,8 @@ pub struct Desk {
     pub touched: Vec<Uuid>,
     /// Executions that are done and not written yet.
     pub ending: Vec<Finishing>,
+    /// What was to be told with a transaction that failed.
+    pub untold: Vec<Telling>,
     /// All that are done and not yet remembered: whose they were.
     pub unwritten: HashMap<Uuid, (String, u64)>,
     /// Who waits until what has happened is written.
@@ -88,6 +91,7 @@ impl Desk {
             remembered: Remembered::default(),
             touched: Vec::new(),
             ending: Vec::new(),
+            untold: Vec::new(),
             unwritten: HashMap::new(),
             tickets: Vec::new(),
             carried: Carried::default(),

@@ -119,6 +119,11 @@ impl Fold {
         self.doc.attempt > 0 || self.doc.lifecycle.iter().any(|step| step.name == lifecycle::INVOCATION_STARTED)
     }
 
+    /// What was told so far.
+    pub fn document(&self) -> &api::Invocation {
+        &self.doc
+    }
+
     /// The build that this is an attempt of.
     pub fn build_id(&self) -> &str {
         &self.doc.build_id
@@ -246,7 +251,7 @@ fn time<P: buffa::ProtoBox<Timestamp>>(ms: i64) -> MessageField<Timestamp, P> {
 }
 
 /// What lies beyond the years of a calendar is brought back into them.
-fn timestamp_ms(time: &Timestamp) -> i64 {
+pub fn timestamp_ms(time: &Timestamp) -> i64 {
     const FAR_SECONDS: i64 = 253_402_300_799;
     time.seconds.clamp(0, FAR_SECONDS) * 1_000 + i64::from(time.nanos.clamp(0, 999_999_999)) / 1_000_000
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::rows::{spec_text, standing_text};
 use crate::sqlite::error::During;
+use crate::sqlite::outbox;
 
 /// How many rows a statement has. Few sizes, so that each is prepared once.
 const ROWS: [usize; 4] = [128, 16, 4, 1];
@@ -27,6 +28,8 @@ pub struct Bundle {
     inserts: Vec<(Id, String, String)>,
     updates: Vec<(Id, String)>,
     finishes: Vec<Finished>,
+    /// How many events, and they.
+    told: (usize, String),
 }
 
 type Id = Vec<u8>;
@@ -65,9 +68,18 @@ impl Bundle {
                     standing: standing_text(&record.standing)?,
                     response: record.response.to_vec(),
                 }),
+                Change::Tell(events) => {
+                    bundle.told.0 += events.len();
+                    bundle.told.1 += &outbox::body(events);
+                }
             }
         }
         Ok(bundle)
+    }
+
+    /// Whether something is told.
+    pub fn tells(&self) -> bool {
+        self.told.0 > 0
     }
 
     /// Writes them.
@@ -107,7 +119,9 @@ impl Bundle {
             query.push(FINISH_AGAIN);
             query
         })
-        .await
+        .await?;
+        let (events, body) = self.told;
+        if events == 0 { Ok(()) } else { outbox::put_written(connection, events, body).await }
     }
 }
 
