@@ -1,23 +1,26 @@
-//! `ByteStream` for logs: a tail that reads bytes as they come, and a writer whose call may last as long as what it tells
-//! of. What a stream is, the engine knows.
+//! `ByteStream` for logs: a tail that reads the bytes of any log as they come, and a writer of streams whose call may last as
+//! long as what it tells of. What a stream is, the engine knows.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use connectrpc::{ConnectError, InboundStream, RequestContext, ServiceResult, ServiceStream, StreamMessage};
 use futures::{StreamExt, stream};
 use millrace_engine::error::Error;
 use millrace_engine::logs::streams::{ByteTail, StreamStatus};
+use millrace_engine::logs::{LogId, Start};
 use millrace_proto::bytestream as wire;
 use millrace_proto::instance_name::InstanceName;
 use millrace_proto::resource_name::WriteToken;
 
 use super::byte_stream_write::{at_end, offset};
 use super::cas_names::{caller, check};
+use super::follow::Follow;
 use super::segments::Segmented;
 use super::status::status;
 use super::until_stopping;
 use crate::app::App;
-use crate::auth::Role;
+use crate::auth::{Caller, Role};
 
 /// A stream, as its write name says it.
 pub struct WritableLog {
@@ -29,7 +32,8 @@ pub struct WritableLog {
     pub token: WriteToken,
 }
 
-/// Bytes from an offset on, until the log ends or `limit` bytes were sent.
+/// Bytes from an offset on, until the log ends or `limit` bytes were sent: of a stream, or where there is none of this id, of
+/// the log with it.
 pub async fn read(
     app: &Arc<App>,
     ctx: &RequestContext,
@@ -43,21 +47,60 @@ pub async fn read(
         app.streams.tail(parent, id, offset, limit).await
     };
     let tail = match (open(parent).await, said_twice(parent)) {
-        (Err(Error::NotFound(message)), Some(once)) => open(&once)
-            .await
-            .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound(message) } else { error }),
+        (Err(Error::NotFound(message)), Some(once)) => open(&once).await.map_err(|error| or_not_found(error, message)),
         (tail, _) => tail,
     };
-    let tail = tail.map_err(status)?;
-    let answers = stream::unfold(Some(tail), |tail: Option<ByteTail>| async move {
-        let mut tail = tail?;
-        match tail.next().await {
-            Ok(Some(data)) => Some((Ok(Segmented(wire::ReadResponse { data, ..Default::default() })), Some(tail))),
+    let (tail, follow) = match tail {
+        Ok(tail) => (tail, None),
+        Err(Error::NotFound(message)) => {
+            let any = any_log(app, caller(ctx), id, offset, limit).await;
+            any.map(|(tail, follow)| (tail, Some(follow))).map_err(|error| or_not_found(error, message)).map_err(status)?
+        }
+        Err(error) => return Err(status(error)),
+    };
+    let answers = stream::unfold(Some((tail, follow)), |open: Option<(ByteTail, Option<Follow>)>| async move {
+        let (mut tail, follow) = open?;
+        match next(&mut tail, follow.as_ref()).await {
+            Ok(Some(data)) => {
+                Some((Ok(Segmented(wire::ReadResponse { data, ..Default::default() })), Some((tail, follow))))
+            }
             Ok(None) => None,
             Err(error) => Some((Err(status(error)), None)),
         }
     });
     until_stopping(app, answers)
+}
+
+/// The bytes of a log that is no stream: a step's, a build's, one of records. Who may read only the cache may not read these.
+async fn any_log(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    offset: u64,
+    limit: Option<u64>,
+) -> Result<(ByteTail, Follow), Error> {
+    let hidden = || Error::NotFound(format!("log {id}"));
+    caller.may(Role::Read).map_err(|_| hidden())?;
+    if LogId::parse(id).is_err() {
+        return Err(hidden());
+    }
+    let follow = Follow::of(app, caller, id).await?;
+    let tail = follow.tail(Start::Byte(offset)).await?;
+    Ok((ByteTail::over(tail, offset, limit)?, follow))
+}
+
+async fn next(tail: &mut ByteTail, follow: Option<&Follow>) -> Result<Option<Bytes>, Error> {
+    let Some(follow) = follow else { return tail.next().await };
+    loop {
+        if let Some(next) = follow.attended(tail.next()).await? {
+            return Ok(next);
+        }
+    }
+}
+
+/// What was not found is told as it was asked for.
+fn or_not_found(error: Error, message: String) -> Error {
+    if matches!(error, Error::NotFound(_)) { Error::NotFound(message) } else { error }
 }
 
 /// What a client means that puts its instance before the name of a stream, which has the instance already: `X/X` and

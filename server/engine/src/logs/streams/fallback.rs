@@ -125,6 +125,11 @@ impl LogStreams {
 }
 
 impl FillGuard {
+    /// For a log that is filled by nobody, or by somebody else.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// Waits for a fault. Goes on for ever if there is none.
     pub async fn failed(&mut self) -> Error {
         std::future::poll_fn(|context| self.poll_failed(context)).await

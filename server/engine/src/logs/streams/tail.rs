@@ -5,11 +5,10 @@ use bytes::Bytes;
 use super::fallback::FillGuard;
 use super::{LogStreams, StreamId};
 use crate::error::{Error, Result};
-use crate::logs::{LogError, LogId, LogTail, Missing, Start, TailEvent};
+use crate::logs::{LogError, LogTail, Missing, Start, TailEvent};
 
 /// A reader that follows a stream.
 pub struct ByteTail {
-    log: LogId,
     tail: LogTail,
     fill: FillGuard,
     /// So many bytes of what comes are before the one that was asked for.
@@ -21,15 +20,20 @@ impl ByteTail {
     pub(super) async fn open(streams: &LogStreams, stream: StreamId, offset: u64, limit: Option<u64>) -> Result<Self> {
         let fill = streams.attend(&stream).await?;
         let tail = streams.inner.room.tail(stream.log(), Start::Byte(offset), Missing::Wait).await?;
-        let head = *tail.head();
+        Ok(Self { fill, ..Self::over(tail, offset, limit)? })
+    }
+
+    /// The bytes of any log, over a tail that was opened at this one ([`Start::Byte`]).
+    pub fn over(tail: LogTail, offset: u64, limit: Option<u64>) -> Result<Self> {
+        let (head, place) = (tail.head(), tail.place());
         if head.complete && offset > head.stream_bytes() {
             return Err(past_end(offset, head.stream_bytes()));
         }
-        if offset < tail.place().stream_offset() {
-            return Err(LogError::Gone { id: stream.log().clone(), first: tail.place() }.into());
+        if offset < place.stream_offset() {
+            return Err(LogError::Gone { id: tail.id().clone(), first: place }.into());
         }
-        let skip = offset.saturating_sub(tail.place().stream_offset());
-        Ok(Self { log: stream.log().clone(), tail, fill, skip, left: limit })
+        let skip = offset - place.stream_offset();
+        Ok(Self { tail, fill: FillGuard::none(), skip, left: limit })
     }
 
     /// The next bytes as soon as there are some; none at the end. Nothing is lost when the future is dropped.
@@ -45,7 +49,7 @@ impl ByteTail {
             };
             let mut bytes = match event {
                 TailEvent::Data(lines) => lines.stream_bytes(),
-                TailEvent::Gap(first) => return Err(LogError::Gone { id: self.log.clone(), first }.into()),
+                TailEvent::Gap(first) => return Err(LogError::Gone { id: self.tail.id().clone(), first }.into()),
                 TailEvent::End(head) if self.skip > 0 => {
                     let end = head.stream_bytes();
                     return Err(past_end(end + self.skip, end));
