@@ -43,7 +43,11 @@ impl Follow {
     pub async fn of(app: &Arc<App>, caller: &Caller, log_id: &str) -> Result<Self> {
         let id = LogId::parse(log_id)?;
         let stream = StreamId::of_log(&id);
-        if let (Some(stream), Some(project)) = (&stream, caller.project()) {
+        if let (Some(named), Some(project)) = (NamedLog::of_log(&id), caller.project()) {
+            if !named.is_of(project) {
+                return Err(Error::NotFound(format!("log {id}")));
+            }
+        } else if let (Some(stream), Some(project)) = (&stream, caller.project()) {
             // The log of a stream says whose it is by a hash: the instance is the project.
             let own = InstanceName::parse(project).is_ok_and(|project| stream.is_of(&project));
             if !own {

@@ -13,6 +13,7 @@ use millrace_proto::millrace::v1::follow_request::Start as WireStart;
 use millrace_proto::millrace::v1::follow_response::Event;
 
 use super::follow::{Follow, Followed};
+use super::log_search::Searching;
 use super::status::status;
 use super::until_stopping;
 use crate::app::App;
@@ -47,8 +48,8 @@ impl api::LogService for LogDoor {
     ) -> ServiceResult<api::GetLogResponse> {
         let caller = auth::require(&ctx, Role::Read)?;
         let follow = Follow::of(&self.app, &caller, request.log_id).await.map_err(status)?;
-        let stat = follow.stat().await.map_err(status)?;
-        Response::ok(api::GetLogResponse { log: log(&follow, &stat).into(), ..Default::default() })
+        let log = log(&follow).await.map_err(status)?;
+        Response::ok(api::GetLogResponse { log: log.into(), ..Default::default() })
     }
 
     async fn read_lines(
@@ -73,23 +74,25 @@ impl api::LogService for LogDoor {
         let start = match request.start {
             Some(WireStart::Offset(offset)) => Start::Offset(offset),
             Some(WireStart::LastLines(lines)) => Start::LastLines(lines),
-            Some(WireStart::SinceMillis(_)) => {
-                return Err(ConnectError::unimplemented("since_millis is not served yet"));
-            }
+            Some(WireStart::SinceMillis(millis)) => Start::Since(millis),
             None => Start::Offset(0),
         };
         let tail = follow.tail(start).await.map_err(status)?;
-        let stat = follow.stat().await.map_err(status)?;
-        let hello = api::FollowHello { log: log(&follow, &stat).into(), ..Default::default() };
+        let log = log(&follow).await.map_err(status)?;
+        let hello = api::FollowHello { log: log.into(), offset: tail.place().offset, ..Default::default() };
         until_stopping(&self.app, events(follow, tail, hello))
     }
 
     async fn search(
         &self,
-        _ctx: RequestContext,
-        _request: ServiceRequest<'_, api::SearchRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, api::SearchRequest>,
     ) -> ServiceResult<ServiceStream<api::SearchResponse>> {
-        Err(ConnectError::unimplemented("Search is not served yet"))
+        let caller = auth::require(&ctx, Role::Read)?;
+        let request = request.to_owned_message();
+        let follow = Follow::of(&self.app, &caller, &request.log_id).await.map_err(status)?;
+        let searching = Searching::begin(&self.app, follow, request).await.map_err(status)?;
+        until_stopping(&self.app, searching.messages())
     }
 
     async fn get_log_room(
@@ -122,6 +125,7 @@ async fn read_lines(
         lines: lines.lines() as u32,
         total_lines: head.lines.max(lines.end().line),
         complete: head.complete,
+        log_first_line: head.first.line,
         ..Default::default()
     };
     if request.text {
@@ -142,7 +146,10 @@ fn limit(field: &'static str, asked: u32, default: u32, most: u32) -> Result<u32
     }
 }
 
-fn log(follow: &Follow, stat: &LogStat) -> api::Log {
+/// A log as it is now.
+async fn log(follow: &Follow) -> Result<api::Log, Error> {
+    let stat = follow.stat().await?;
+    let (stored_bytes, compressed) = follow.stored().await?;
     let mark = |kind| match kind {
         MarkKind::Group => api::log_mark::Kind::KIND_GROUP,
         MarkKind::EndGroup => api::log_mark::Kind::KIND_ENDGROUP,
@@ -151,7 +158,7 @@ fn log(follow: &Follow, stat: &LogStat) -> api::Log {
         MarkKind::Notice => api::log_mark::Kind::KIND_NOTICE,
     };
     let marks = stat.marks.iter();
-    api::Log {
+    Ok(api::Log {
         id: follow.id.as_str().to_owned(),
         size_bytes: stat.head.bytes,
         lines: stat.head.lines,
@@ -160,8 +167,12 @@ fn log(follow: &Follow, stat: &LogStat) -> api::Log {
             .map(|one| api::LogMark { kind: mark(one.kind).into(), line: one.line, ..Default::default() })
             .collect(),
         marks_truncated: stat.marks_truncated,
+        first_line: stat.head.first.line,
+        first_offset: stat.head.first.offset,
+        stored_bytes,
+        compressed,
         ..Default::default()
-    }
+    })
 }
 
 /// Hello, then lines as they come, then the end.
@@ -178,6 +189,7 @@ fn events(
         }
         let event = match follow.next(&mut tail).await {
             Ok(Followed::Event(TailEvent::Data(lines))) => data(lines),
+            Ok(Followed::Event(TailEvent::Gap(place))) => gap(place),
             Ok(Followed::Event(TailEvent::Gap(place))) => gap(place),
             Ok(Followed::Event(TailEvent::End(head))) => {
                 let end = api::FollowEnd { size_bytes: head.bytes, lines: head.lines, ..Default::default() };
@@ -203,6 +215,11 @@ fn data(lines: LogLines) -> Event {
 
 fn gap(place: LogPlace) -> Event {
     let reason = "removed by retention".to_owned();
+    api::FollowGap { offset: place.offset, first_line: place.line, reason, ..Default::default() }.into()
+}
+
+fn gap(place: LogPlace) -> Event {
+    let reason = "retention has removed what was before".to_owned();
     api::FollowGap { offset: place.offset, first_line: place.line, reason, ..Default::default() }.into()
 }
 
