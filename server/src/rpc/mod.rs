@@ -25,6 +25,7 @@ mod execution;
 pub mod follow;
 mod invocation;
 mod log;
+mod log_search;
 mod log_stream;
 mod operation;
 mod operation_filter;
