@@ -21,7 +21,7 @@ export default defineConfig({
   worker: { format: "es" },
   server: {
     fs: { allow: [".."] },
-    proxy: Object.fromEntries(["/millrace.v1.", "/build.bazel.", "/google.bytestream.", "/google.longrunning.", "^(/.*)?/(cas|ac)/", "/api", "/logs", "/healthz", "/version", "/login"].map((path) => [path, server])),
+    proxy: Object.fromEntries(["/millrace.v1.", "/build.bazel.", "/google.bytestream.", "/google.longrunning.", "^(/.*)?/(cas|ac)/", "/log.v1.", "/api", "^/logs/[^/]+/raw", "/healthz", "/version", "/login"].map((path) => [path, server])),
   },
   test: { include: ["src/**/*.test.{ts,tsx}"], environment: "node" },
 });

@@ -4,11 +4,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { readFileSync, existsSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { LogService, LogMark_Kind } from "../src/gen/millrace/v1/log_pb.js";
+import { LogService, LogMark_Kind, type GetLogRoomResponseSchema } from "../src/gen/millrace/v1/log_pb.js";
 import { PipelineService, RunSchema, State, type Run } from "../src/gen/millrace/v1/pipeline_pb.js";
 import { RunnerSchema, RunnerService } from "../src/gen/millrace/v1/runner_pb.js";
 import { RunnerState } from "../src/gen/pkg/proto/runner/v1/runner_pb.js";
@@ -24,6 +24,8 @@ export interface Fake {
   runs: Map<string, Run>;
   cache: FakeCache;
   queue: FakeQueue;
+  /** What the log room says of itself. */
+  room: MessageInitShape<typeof GetLogRoomResponseSchema>;
   /** Calls by method name. */
   calls: Map<string, number>;
   /** Set to make the server ask for a token. */
@@ -40,14 +42,15 @@ export async function startFake(): Promise<Fake> {
   const cache = new FakeCache();
   const queue = new FakeQueue();
   const watchers = new Set<(run: Run) => void>();
+  const room: Fake["room"] = { usage: [], namedLogs: [] };
   const api = connectNodeAdapter({
     routes: (router) => {
-      routes(router, { logs, runs, calls, watchers, queue });
+      routes(router, { logs, runs, calls, watchers, queue, room: () => fake.room });
       cacheRoutes(router, cache);
       queueRoutes(router, queue);
     },
   });
-  const fake = { url: "", logs, runs, cache, queue, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
+  const fake = { url: "", logs, runs, cache, queue, room, calls, locked: false, changed: (run: Run) => watchers.forEach((tell) => tell(run)) };
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://fake").pathname;
     if (path === "/api/session") session(fake, request, response);
@@ -55,7 +58,7 @@ export async function startFake(): Promise<Fake> {
     else if (/^\/(millrace\.v1|build\.bazel|google\.bytestream|google\.longrunning)\./.test(path)) {
       if (fake.locked) response.writeHead(401, { "content-type": "application/json" }).end('{"code":"unauthenticated","message":"sign in"}');
       else api(request, response);
-    } else if (path.startsWith("/logs/")) response.writeHead(200, { "content-type": "text/plain" }).end("raw\n");
+    } else if (/^\/logs\/[^/]+\/raw$/.test(path)) response.writeHead(200, { "content-type": "text/plain" }).end("raw\n");
     else page(path, response);
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
@@ -123,13 +126,14 @@ interface Rooms {
   calls: Map<string, number>;
   watchers: Set<(run: Run) => void>;
   queue: FakeQueue;
+  room: () => Fake["room"];
 }
 
-function routes(router: ConnectRouter, { logs, runs, calls, watchers, queue }: Rooms): void {
+function routes(router: ConnectRouter, { logs, runs, calls, watchers, queue, room }: Rooms): void {
   const count = (name: string) => calls.set(name, (calls.get(name) ?? 0) + 1);
   const find = (id: string) => {
     const log = logs.get(id);
-    if (log === undefined) throw new ConnectError(`no log ${id}`, Code.NotFound);
+    if (log === undefined) throw new ConnectError(`log ${id} not found${id.startsWith("old.") ? ": retention removed it 3 days ago" : ""}`, Code.NotFound);
     return log;
   };
   const run = (id: string) => {
@@ -147,8 +151,20 @@ function routes(router: ConnectRouter, { logs, runs, calls, watchers, queue }: R
     },
     async *follow({ logId, start }, context) {
       count("Follow");
-      yield* find(logId).follow(start.case === "offset" ? { offset: Number(start.value) } : { lastLines: Number(start.value ?? 0n) }, context.signal);
+      const log = find(logId);
+      yield* log.follow(start.case === "offset" ? { offset: Number(start.value) } : { lastLines: Number(start.value ?? 0n) }, context.signal);
     },
+    async *search(request, context) {
+      count("Search");
+      // Two of the ways in which the syntax of the real one differs.
+      if (request.regex && /^\*|\(\?[=!<]/.test(request.pattern)) throw new ConnectError("pattern: repetition operator missing expression", Code.InvalidArgument);
+      try {
+        yield* find(request.logId).search(request, context.signal);
+      } catch (error) {
+        throw error instanceof SyntaxError ? new ConnectError(`pattern: ${error.message}`, Code.InvalidArgument) : error;
+      }
+    },
+    getLogRoom: () => (count("GetLogRoom"), room()),
   });
   router.service(PipelineService, {
     getRun: ({ runId }) => (count("GetRun"), { run: run(runId) }),

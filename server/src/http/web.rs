@@ -12,6 +12,8 @@ struct Assets;
 
 /// The folder of files whose names carry a hash of their content.
 const IMMUTABLE_FOLDER: &str = "assets/";
+/// The pages of logs.
+const LOG_PAGES: &str = "logs/";
 
 /// The file at a path, or the page.
 pub fn asset(request: &Request) -> Response {
@@ -22,9 +24,9 @@ pub fn asset(request: &Request) -> Response {
     if let Some(file) = Assets::get(path) {
         return answer(request, path, file);
     }
-    // A missing script must not get a page in its place.
-    let looks_like_file =
-        path.starts_with(IMMUTABLE_FOLDER) || path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    // A missing script must not get a page in its place. The ids of logs have dots.
+    let looks_like_file = path.starts_with(IMMUTABLE_FOLDER)
+        || !path.starts_with(LOG_PAGES) && path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     match Assets::get("index.html") {
         Some(page) if !looks_like_file => answer(request, "index.html", page),
         _ => (StatusCode::NOT_FOUND, format!("there is nothing at /{path}\n")).into_response(),

@@ -2,6 +2,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { STATE_NAMES, type StateName } from "@/api/state";
 import { WINDOW_DEFAULT, WINDOW_NAMES, type WindowName } from "@/cache/activity";
+import { findSearch, type FindSearch } from "@/log/query";
 import { LoginPage } from "@/session/login-page";
 import { ErrorPage, NotFoundPage } from "./fallback";
 import { Shell } from "./shell";
@@ -25,8 +26,8 @@ export const runsRoute = createRoute({
   component: lazyRouteComponent(() => import("@/runs/runs-page"), "RunsPage"),
 });
 
-/** "/runs/12?job=test%20(a)&step=2&l=120-180"; view=summary shows what the steps wrote for people. */
-export interface RunSearch {
+/** "/runs/12?job=test%20(a)&step=2&l=120-180&q=error"; view=summary shows what the steps wrote for people. */
+export interface RunSearch extends FindSearch {
   job?: string | undefined;
   step?: number | undefined;
   l?: string | undefined;
@@ -38,12 +39,12 @@ export const runRoute = createRoute({
   path: "/runs/$runId",
   validateSearch: (search): RunSearch => {
     const step = Number(search.step);
-    const l = text(search.l);
     const job = text(search.job);
     return {
       ...(job === undefined ? {} : { job }),
       ...(search.step !== undefined && Number.isInteger(step) && step >= 0 ? { step } : {}),
-      ...(l !== undefined && /^\d+(-\d+)?$/.test(l) ? { l } : {}),
+      ...lineSearch(search),
+      ...findSearch(search),
       ...(search.view === "summary" ? { view: "summary" as const } : {}),
     };
   },
@@ -141,10 +142,9 @@ export const invocationsRoute = createRoute({
   component: lazyRouteComponent(() => import("@/invocations/invocations-page"), "InvocationsPage"),
 });
 
-/** "/invocations/0a1b…?tab=log&l=12-20"; no tab: targets, of which q and only=failed choose some. */
-export interface InvocationSearch {
+/** "/invocations/0a1b…?tab=log&l=12-20&q=error"; no tab: targets, of which q and only=failed choose some. */
+export interface InvocationSearch extends FindSearch {
   tab?: InvocationTab | undefined;
-  q?: string | undefined;
   only?: "failed" | undefined;
   l?: string | undefined;
 }
@@ -153,23 +153,36 @@ export const invocationRoute = createRoute({
   getParentRoute: () => root,
   path: "/invocations/$invocationId",
   validateSearch: (search): InvocationSearch => {
-    const l = text(search.l);
     const q = text(search.q);
     return {
       ...(INVOCATION_TABS.includes(search.tab as InvocationTab) && search.tab !== "targets" ? { tab: search.tab as InvocationTab } : {}),
-      ...(q === undefined ? {} : { q }),
+      ...(search.tab === "log" ? findSearch(search) : q === undefined ? {} : { q }),
       ...(search.only === "failed" ? { only: "failed" as const } : {}),
-      ...(l !== undefined && /^\d+(-\d+)?$/.test(l) ? { l } : {}),
+      ...lineSearch(search),
     };
   },
   component: lazyRouteComponent(() => import("@/invocations/invocation-page"), "InvocationPage"),
+});
+
+export const logsRoute = createRoute({ getParentRoute: () => root, path: "/logs", component: lazyRouteComponent(() => import("@/logs/logs-page"), "LogsPage") });
+
+/** "/logs/r.0a1b.events?l=120-180&q=error": any log by its id. What is below it ("/raw") is the server's. */
+export interface LogSearch extends FindSearch {
+  l?: string | undefined;
+}
+
+export const logRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/logs/$logId",
+  validateSearch: (search): LogSearch => ({ ...lineSearch(search), ...findSearch(search) }),
+  component: lazyRouteComponent(() => import("@/logs/log-page"), "LogPage"),
 });
 
 const runners = createRoute({ getParentRoute: () => root, path: "/runners", component: lazyRouteComponent(() => import("@/runners/runners-page"), "RunnersPage") });
 const login = createRoute({ getParentRoute: () => root, path: "/sign-in", component: LoginPage });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, runsRoute, runRoute, cacheRoute, actionRoute, blobRoute, queueRoute, executionRoute, invocationsRoute, invocationRoute, runners, login]),
+  routeTree: root.addChildren([home, runsRoute, runRoute, cacheRoute, actionRoute, blobRoute, queueRoute, executionRoute, invocationsRoute, invocationRoute, logsRoute, logRoute, runners, login]),
   defaultPreload: "intent",
   defaultErrorComponent: ErrorPage,
   // Plain text in links: "?job=build" rather than JSON; a line range must not become a number.
@@ -195,6 +208,11 @@ function digestSearch(search: Record<string, unknown>): DigestSearch {
   const instance = text(search.instance);
   const fn = text(search.fn);
   return { ...(size === undefined ? {} : { size }), ...(instance === undefined ? {} : { instance }), ...(fn === undefined ? {} : { fn }) };
+}
+
+function lineSearch(search: Record<string, unknown>): { l?: string } {
+  const l = text(search.l);
+  return l !== undefined && /^\d+(-\d+)?$/.test(l) ? { l } : {};
 }
 
 function text(value: unknown): string | undefined {

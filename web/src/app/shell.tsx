@@ -16,6 +16,7 @@ const TABS = [
   { to: "/queue", label: "Queue" },
   { to: "/runners", label: "Runners" },
   { to: "/cache", label: "Cache" },
+  { to: "/logs", label: "Logs" },
 ] as const;
 
 /** Pages that have no tab of their own. */
@@ -33,6 +34,7 @@ export function Shell() {
   useShortcut("g q", "Go to the queue", () => void navigate({ to: "/queue", search: {} }));
   useShortcut("g n", "Go to runners", () => void navigate({ to: "/runners" }));
   useShortcut("g c", "Go to the cache", () => void navigate({ to: "/cache", search: {} }));
+  useShortcut("g l", "Go to logs", () => void navigate({ to: "/logs" }));
   useShortcut("t", "Light or dark", toggleTheme);
   useShortcut("?", "This list", () => setHelp(true));
   const locked = session.data?.authenticated === false;

@@ -10,6 +10,7 @@ import { INVOCATION_TABS, invocationRoute, type InvocationTab } from "@/app/rout
 import { RecentExecutions, useExecutions } from "@/execution/recent-executions";
 import { InvocationService, type Invocation } from "@/gen/millrace/v1/invocation_pb";
 import { LogPane } from "@/log/log-pane";
+import { findSearch } from "@/log/query";
 import { buttonClass } from "@/ui/button";
 import { CopyCurl, Id } from "@/ui/copy";
 import { Alert, Empty, Loading } from "@/ui/message";
@@ -142,7 +143,9 @@ function Note({ children }: { children: ReactNode }) {
 }
 
 function LogTab({ invocation }: { invocation: Invocation }) {
-  const { l } = invocationRoute.useSearch();
+  const search = invocationRoute.useSearch();
+  const { l } = search;
+  const find = findSearch({ ...search });
   const navigate = useNavigate({ from: "/invocations/$invocationId" });
   const client = useQueryClient();
   // What broke off may go on; the log knows better whether it is complete.
@@ -157,7 +160,9 @@ function LogTab({ invocation }: { invocation: Invocation }) {
         failed={false}
         origin={millis(invocation.startedAt) ?? 0}
         lines={l}
-        onLines={(lines) => void navigate({ search: { tab: "log", ...(lines === undefined ? {} : { l: lines }) }, replace: true })}
+        search={find}
+        onLines={(lines) => void navigate({ search: { tab: "log", ...find, ...(lines === undefined ? {} : { l: lines }) }, replace: true })}
+        onSearch={(next) => void navigate({ search: { tab: "log", ...next, ...(l === undefined ? {} : { l }) }, replace: true })}
         onStay={() => {}}
         onUnauthenticated={() => signedOut(client)}
       />

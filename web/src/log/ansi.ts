@@ -36,7 +36,7 @@ export const PLAIN: Readonly<Style> = { fg: 0, bg: 0, attrs: 0, href: undefined 
 /** Cuts a line (without its line end) into spans; `style` is what the line begins with. */
 export function tokenize(line: string, style: Readonly<Style> = PLAIN): Span[] {
   if (!CONTROL.test(line)) return line === "" ? [] : [span(line, style)];
-  const screen = /[\b\r]/.test(line) ? new Cells() : new Runs();
+  const screen = rewrites(line) ? new Cells() : new Runs();
   scan(line, { ...style }, screen);
   return screen.spans();
 }
@@ -46,6 +46,11 @@ export function plainText(line: string): string {
   return tokenize(line)
     .map((piece) => piece.text)
     .join("");
+}
+
+/** Whether a line goes back over itself, so that what is shown is not what was sent one after the other. */
+export function rewrites(line: string): boolean {
+  return /[\b\r]/.test(line);
 }
 
 // eslint-disable-next-line no-control-regex -- control characters are what this looks for

@@ -19,14 +19,19 @@ export class Folds {
   /** The last group has no end yet: it grows with the log. */
   private openEnded = false;
   private marks: readonly Mark[] = [];
+  private removed = 0;
 
-  /** Takes the marks (groups and ends, in the order of lines) and the length of the log. */
-  update(marks: readonly Mark[], lines: number): void {
-    if (marks === this.marks && lines === this.lines) return;
-    const grown = marks !== this.marks;
+  /**
+   * Takes the marks (groups and ends, in the order of lines) and the length of the log. Of the lines before `removed`,
+   * which the server no longer has, the first stands for all.
+   */
+  update(marks: readonly Mark[], lines: number, removed = 0): void {
+    if (marks === this.marks && lines === this.lines && removed === this.removed) return;
+    const changed = marks !== this.marks || removed !== this.removed;
     this.marks = marks;
     this.lines = lines;
-    if (grown || this.openEnded) this.rebuild();
+    this.removed = removed;
+    if (changed || this.openEnded) this.rebuild();
   }
 
   /** How many lines are shown. */
@@ -95,7 +100,9 @@ export class Folds {
       // The end mark itself says nothing to a reader.
       else if (ended) this.hide(last, last + 1);
     };
+    this.hide(1, Math.min(this.removed, this.lines));
     for (const mark of this.marks) {
+      if (mark.line < this.removed) continue;
       if (mark.line >= this.lines) break;
       if (mark.kind === KIND_GROUP) {
         close(mark.line - 1, false);

@@ -145,7 +145,7 @@ async function run(scripts: Script[], options: { silence?: boolean } = {}) {
   const sink: FollowSink = {
     hello: () => {},
     data: (first, bytes) => (lines.push(first), (got += new TextDecoder().decode(bytes))),
-    gap: (from, to, reason) => gaps.push([from, to, reason]),
+    gap: (from, to, _offset, reason) => gaps.push([from, to, reason]),
     end: () => {},
     connection: (state) => states.push(state),
   };
@@ -162,7 +162,7 @@ async function run(scripts: Script[], options: { silence?: boolean } = {}) {
 }
 
 function hello(lines: number): FollowEvent {
-  const log: LogInfo = { lines, sizeBytes: LINES.slice(0, lines).join("").length, complete: false, marks: [], marksTruncated: false };
+  const log: LogInfo = { lines, sizeBytes: LINES.slice(0, lines).join("").length, complete: false, marks: [], marksTruncated: false, firstLine: 0, firstOffset: 0 };
   return { type: "hello", log };
 }
 

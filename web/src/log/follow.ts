@@ -14,6 +14,9 @@ export interface LogInfo {
   complete: boolean;
   marks: Mark[];
   marksTruncated: boolean;
+  /** The first line that is still there, and where it begins. */
+  firstLine: number;
+  firstOffset: number;
 }
 
 export type FollowStart = { offset: number } | { lastLines: number };
@@ -44,7 +47,8 @@ export type Connection = "connecting" | "live" | "waiting" | "ended" | "failed";
 export interface FollowSink {
   hello(log: LogInfo): void;
   data(firstLine: number, data: Uint8Array, meta: Uint8Array): void;
-  gap(fromLine: number, toLine: number, reason: string): void;
+  /** Some lines are gone; it goes on with this one, at this byte. */
+  gap(fromLine: number, toLine: number, toOffset: number, reason: string): void;
   end(lines: number, sizeBytes: number): void;
   connection(state: Connection, message: string): void;
 }
@@ -161,7 +165,7 @@ class Place {
         return false;
       case "gap":
         if (this.offset === undefined || event.offset > this.offset) {
-          this.sink.gap(this.line, event.firstLine, event.reason);
+          this.sink.gap(this.line, event.firstLine, event.offset, event.reason);
           this.offset = event.offset;
           this.line = event.firstLine;
         }

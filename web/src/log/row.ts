@@ -1,5 +1,5 @@
 // One line of a log made ready to be shown: decoded, cut into spans, its workflow command recognised. Knows no DOM.
-import { plainText, tokenize, type Span } from "./ansi";
+import { plainText, rewrites, tokenize, type Span } from "./ansi";
 
 /** What a row is; the numbers of LogMark.Kind in the protocol. */
 export const KIND_NONE = 0;
@@ -14,6 +14,10 @@ export const KIND_COMMAND = 15;
 
 export const FLAG_STDERR = 1;
 export const FLAG_CONTINUES = 2;
+/** The server's own words. */
+export const FLAG_ROOM = 4;
+/** The line end is the server's own: the line goes on with the next one. */
+export const FLAG_JOINED = 8;
 
 /** What is shown of one line; longer ones say how much is missing. The raw log has all. */
 export const ROW_MAX_BYTES = 16 * 1024;
@@ -29,6 +33,12 @@ export interface Row {
   spans: Span[];
   /** How many bytes are not shown. */
   cutBytes: number;
+  /** How many characters of the line's text are not shown at its beginning: the command's prefix. */
+  lead: number;
+  /** Of a line that goes on with the next one: how many characters it has in all, cut or not. Else 0. */
+  units: number;
+  /** Parts of it were printed over: places in the text as it was sent say nothing here. */
+  rewritten: boolean;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
@@ -51,8 +61,9 @@ export function makeRow(line: number, bytes: Uint8Array, time: number, flags: nu
   const text = decoder.decode(cutBytes > 0 ? full.subarray(0, ROW_MAX_BYTES) : full);
   const spans = tokenize(text);
   const kind = (flags >> 4) & 0xf || commandKind(spans);
-  if (kind !== KIND_NONE) stripCommand(spans);
-  return { line, time, flags: flags & 0xf, kind, spans, cutBytes };
+  const lead = kind === KIND_NONE ? 0 : stripCommand(spans);
+  const units = (flags & FLAG_JOINED) === 0 ? 0 : cutBytes === 0 ? lead + length(spans) : plainText(decoder.decode(full)).length;
+  return { line, time, flags: flags & 0xf, kind, spans, cutBytes, lead, units, rewritten: rewrites(text) };
 }
 
 /** The text of a line's bytes as it is copied: no escape sequences, no command prefix, nothing cut. */
@@ -77,9 +88,18 @@ function commandKind(spans: Span[]): number {
   return match === null ? KIND_NONE : (KIND_OF[match[1] ?? ""] ?? KIND_NONE);
 }
 
-function stripCommand(spans: Span[]): void {
+/** Answers how many characters went. */
+function stripCommand(spans: Span[]): number {
   const first = spans[0];
-  if (first === undefined) return;
+  if (first === undefined) return 0;
+  const before = first.text.length;
   first.text = first.text.replace(COMMAND, "");
+  const gone = before - first.text.length;
   if (first.text === "") spans.shift();
+  return gone;
+}
+
+/** How many characters some spans have. */
+export function length(spans: readonly Span[]): number {
+  return spans.reduce((sum, piece) => sum + piece.text.length, 0);
 }

@@ -46,10 +46,10 @@ describe("a finished log", () => {
     expect(port.reads).toHaveLength(3);
   });
 
-  it("is empty when there is none", async () => {
+  it("says what the server says when there is none", async () => {
     const { updates, settle } = open(-1, false, { at: "tail" });
     await settle();
-    expect(updates.at(-1)).toMatchObject({ known: true, complete: true, lines: 0 });
+    expect(updates.at(-1)).toMatchObject({ known: true, complete: true, lines: 0, missing: "it was removed" });
   });
 
   it("gives text for the clipboard across blocks", async () => {
@@ -135,6 +135,7 @@ function open(lines: number, live: boolean, opening: Opening, acks = true) {
 
 class FakePort implements LogPort {
   reads: [number, number][] = [];
+  firstLine = 0;
   failReads = 0;
   private size = 0;
   private readonly queue: (FollowEvent | "cut")[] = [];
@@ -164,8 +165,8 @@ class FakePort implements LogPort {
     this.wake();
   }
 
-  async info(): Promise<LogInfo | undefined> {
-    return this.lines < 0 ? undefined : this.log();
+  async info(): Promise<LogInfo | { missing: string }> {
+    return this.lines < 0 ? { missing: "it was removed" } : this.log();
   }
 
   async read(firstLine: number, maxLines: number) {
@@ -175,7 +176,7 @@ class FakePort implements LogPort {
       throw new FollowError("retry", "not now");
     }
     const count = Math.max(0, Math.min(maxLines, this.lines - firstLine));
-    return { firstLine, ...this.bytes(firstLine, count, 0), totalLines: this.lines, complete: this.complete };
+    return { firstLine, ...this.bytes(firstLine, count, 0), totalLines: this.lines, complete: this.complete, logFirstLine: this.firstLine };
   }
 
   async *open(_start: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {
@@ -189,7 +190,7 @@ class FakePort implements LogPort {
   }
 
   private log(): LogInfo {
-    return { lines: this.lines, sizeBytes: this.size, complete: this.complete, marks: [], marksTruncated: false };
+    return { lines: this.lines, sizeBytes: this.size, complete: this.complete, marks: [], marksTruncated: false, firstLine: 0, firstOffset: 0 };
   }
 
   private bytes(from: number, count: number, kind: number): { data: Uint8Array; meta: Uint8Array } {

@@ -2,8 +2,8 @@
 // page, never more than one under way. Knows no worker scope, no DOM and no transport: all comes in by ports.
 import { BlockCache, BLOCK_LINES, type LineRange } from "./blocks";
 import { backoff, follow, FollowError, type Clock, type Connection, type FollowPort, type LogInfo, type Mark } from "./follow";
-import type { Opening, Update } from "./protocol";
-import { FLAG_CONTINUES, lineText, makeRow } from "./row";
+import type { Opening, Removed, Update } from "./protocol";
+import { FLAG_JOINED, lineText, makeRow } from "./row";
 
 /** What a live view asks for first. */
 export const TAIL_LINES = 500;
@@ -19,11 +19,13 @@ export interface Lines {
   meta: Uint8Array;
   totalLines: number;
   complete: boolean;
+  /** The first line that is still there. */
+  logFirstLine: number;
 }
 
 export interface LogPort extends FollowPort {
-  /** Undefined when the log does not exist (yet). */
-  info(signal: AbortSignal): Promise<LogInfo | undefined>;
+  /** What the server says when the log does not exist (yet, or any more). */
+  info(signal: AbortSignal): Promise<LogInfo | { missing: string }>;
   read(firstLine: number, maxLines: number, signal: AbortSignal): Promise<Lines>;
 }
 
@@ -40,7 +42,8 @@ export class LogSession {
   private marksTotal = 0;
   private lastMarkLine = -1;
   private marksTruncated = false;
-  private gaps: Update["gaps"] = [];
+  private missing: string | undefined;
+  private removed: Removed = { lines: 0, bytes: 0, reason: "" };
   private ranges: LineRange[] = [];
   private tail = 0;
   /** Lines the page has. */
@@ -85,20 +88,28 @@ export class LogSession {
     if (this.dirty) this.flush();
   }
 
-  /** The text of lines for the clipboard, read from the server where it is not at hand. */
+  /** The text of lines for the clipboard, read from the server where it is not at hand. Pieces of one line are one. */
   async text(from: number, to: number): Promise<{ text: string; truncated: boolean }> {
-    const end = Math.min(to, this.lines, from + COPY_MAX_LINES);
+    const first = Math.max(from, this.removed.lines);
+    const end = Math.min(to, this.lines, first + COPY_MAX_LINES);
     const parts: string[] = [];
+    let pieces: Uint8Array[] = [];
     let chars = 0;
-    let line = from;
+    let line = first;
     while (line < end && chars < COPY_MAX_CHARS) {
       if (!this.cache.has(line)) await this.load(Math.floor(line / BLOCK_LINES), line);
       const cached = this.cache.line(line);
       if (cached === undefined) break;
-      const text = lineText(cached.bytes);
+      line += 1;
+      if ((cached.flags & FLAG_JOINED) !== 0 && line < end) {
+        pieces.push(withoutEnd(cached.bytes));
+        continue;
+      }
+      // A character may have been split as well: bytes are put together, not text.
+      const text = lineText(pieces.length === 0 ? cached.bytes : concat([...pieces, cached.bytes]));
+      pieces = [];
       parts.push(text);
       chars += text.length;
-      line += 1;
     }
     return { text: parts.join("\n"), truncated: line < Math.min(to, this.lines) };
   }
@@ -110,7 +121,8 @@ export class LogSession {
       try {
         if (opening.at === "line") this.fetch();
         const info = await this.port.info(this.stop.signal);
-        if (info === undefined) {
+        if ("missing" in info) {
+          this.missing = info.missing;
           this.known = true;
           this.complete = true;
           this.setConnection("ended", "");
@@ -141,10 +153,9 @@ export class LogSession {
     return {
       hello: (log: LogInfo) => this.learn(log),
       data: (firstLine: number, data: Uint8Array, meta: Uint8Array) => this.append(firstLine, data, meta),
-      gap: (from: number, to: number, reason: string) => {
-        this.gaps.push({ from, to, reason });
+      gap: (_from: number, to: number, toOffset: number, reason: string) => {
         this.lines = Math.max(this.lines, to);
-        this.changed();
+        this.remove(to, toOffset, reason);
       },
       end: (lines: number, sizeBytes: number) => {
         this.lines = lines;
@@ -170,6 +181,14 @@ export class LogSession {
     this.sizeBytes = Math.max(this.sizeBytes, log.sizeBytes);
     this.complete = log.complete;
     this.known = true;
+    this.remove(log.firstLine, log.firstOffset, "");
+    this.changed();
+  }
+
+  /** Retention takes from the front: what is before a line that is gone is gone as well. */
+  private remove(lines: number, bytes: number, reason: string): void {
+    if (lines <= this.removed.lines) return;
+    this.removed = { lines, bytes: Math.max(bytes, this.removed.bytes), reason };
     this.changed();
   }
 
@@ -208,17 +227,13 @@ export class LogSession {
     const ranges = this.known ? this.wanted() : this.ranges;
     for (const range of ranges) {
       for (let index = Math.floor(range.from / BLOCK_LINES); index * BLOCK_LINES < range.to; index += 1) {
-        const from = Math.max(range.from, index * BLOCK_LINES);
+        const from = Math.max(range.from, index * BLOCK_LINES, this.removed.lines);
         const missing = firstMissing(this.cache, from, Math.min(range.to, (index + 1) * BLOCK_LINES));
-        if (missing === undefined || this.reading.has(index) || this.inGap(missing)) continue;
+        if (missing === undefined || this.reading.has(index)) continue;
         if (this.reading.size >= READS_AT_ONCE) return;
         void this.refresh(index, missing);
       }
     }
-  }
-
-  private inGap(line: number): boolean {
-    return this.gaps.some((gap) => line >= gap.from && line < gap.to);
   }
 
   private async refresh(index: number, missing: number): Promise<void> {
@@ -250,7 +265,7 @@ export class LogSession {
     const first = index * BLOCK_LINES;
     const got = await this.port.read(first, BLOCK_LINES, this.stop.signal);
     this.take(got);
-    if (this.cache.has(missing) || got.totalLines <= missing) return;
+    if (this.cache.has(missing) || got.totalLines <= missing || missing < this.removed.lines) return;
     const rest = await this.port.read(missing, first + BLOCK_LINES - missing, this.stop.signal);
     this.take(rest);
     if (!this.cache.has(missing)) throw new Error(`the server did not send line ${missing + 1}`);
@@ -259,6 +274,7 @@ export class LogSession {
   private take(got: Lines): void {
     if (got.data.length > 0) this.cache.put(got.firstLine, got.data, got.meta);
     this.lines = Math.max(this.lines, got.totalLines);
+    this.remove(got.logFirstLine, 0, "");
   }
 
   /** Something is new: it goes out with the next update, at once when none is under way. */
@@ -281,23 +297,37 @@ export class LogSession {
     this.cache.pin(wanted);
     const rows = wanted.flatMap((range) => this.rows(range));
     for (const line of this.sent) if (!wanted.some((range) => line >= range.from && line < range.to)) this.sent.delete(line);
-    const { lines, sizeBytes, complete, known, connection, message, marksTruncated } = this;
+    const { lines, sizeBytes, complete, known, connection, message, missing, removed, marksTruncated } = this;
     const marks = this.marks;
     this.marks = [];
-    this.post({ type: "update", session: this.id, lines, sizeBytes, complete, known, connection, message, rows, marks, marksTruncated, gaps: this.gaps, cacheBytes: this.cache.bytes });
+    this.post({ type: "update", session: this.id, lines, sizeBytes, complete, known, connection, message, missing, removed, rows, marks, marksTruncated, cacheBytes: this.cache.bytes });
   }
 
   private rows(range: LineRange) {
     const rows = [];
-    for (let line = range.from; line < range.to; line += 1) {
+    for (let line = Math.max(range.from, this.removed.lines); line < range.to; line += 1) {
       if (this.sent.has(line)) continue;
       const cached = this.cache.line(line);
       if (cached === undefined) continue;
       this.sent.add(line);
-      rows.push(makeRow(line, cached.bytes, cached.time, cached.flags & (0xf0 | FLAG_CONTINUES | 1)));
+      rows.push(makeRow(line, cached.bytes, cached.time, cached.flags & 0xff));
     }
     return rows;
   }
+}
+
+function withoutEnd(bytes: Uint8Array): Uint8Array {
+  return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 function firstMissing(cache: BlockCache, from: number, to: number): number | undefined {

@@ -1,6 +1,7 @@
 // What the log view and the page around it say to each other. Types only.
 import type { Connection } from "./follow";
-import type { FromWorker, Opening, ToWorker } from "./protocol";
+import type { FindStatus } from "./find";
+import type { FromWorker, Opening, Query, Removed, ToWorker } from "./protocol";
 import type { Lines } from "./range";
 
 /** What the toolbar shows. */
@@ -17,6 +18,12 @@ export interface ViewStatus {
   warnings: number;
   groups: number;
   marksTruncated: boolean;
+  missing: string | undefined;
+  removed: Removed;
+  /** How the search stands; undefined: there is none. */
+  find: FindStatus | undefined;
+  /** Only lines with hits are shown. */
+  only: boolean;
 }
 
 export interface LogViewHost {
@@ -31,6 +38,8 @@ export interface OpenLog {
   logId: string;
   live: boolean;
   opening: Opening;
+  /** What is looked for from the beginning. */
+  query: Query | undefined;
   /** What relative times count from; 0: the first line's time. */
   origin: number;
 }

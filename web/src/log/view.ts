@@ -1,14 +1,18 @@
 // The log on the screen: which rows are in the DOM, where they stand, following, folding, selecting. Draws at most once
 // an animation frame. Knows the DOM and the worker's messages; no React, no transport.
 import type { LineRange } from "./blocks";
-import type { Mark } from "./follow";
+import { Find } from "./find";
 import { Folds } from "./folds";
-import type { FromWorker, Opening, ToWorker, Update } from "./protocol";
+import { Marks } from "./marks";
+import { Overview } from "./overview";
+import type { FromWorker, Opening, Query, ToWorker, Update } from "./protocol";
 import { clickLines, type Lines } from "./range";
-import { KIND_ERROR, KIND_GROUP, KIND_WARNING, type Row } from "./row";
-import { goneRow, pendingRow, rowElement, type TimeMode } from "./row-dom";
+import type { TimeMode } from "./row-dom";
+import { RowList } from "./row-list";
+import { RowMaker } from "./row-maker";
 import { ScrollMap } from "./scroll";
 import { isSelecting, selectedText } from "./selection";
+import { copyText } from "@/ui/copy";
 import type { LogViewHost, OpenLog, ViewStatus } from "./view-host";
 
 export const ROW_PX = 20;
@@ -19,25 +23,27 @@ const VISIBLE_MAX_ROWS = 150;
 const PREFETCH_ROWS = 100;
 const SETTLE_MS = 160;
 
+const NOTHING_REMOVED = { lines: 0, bytes: 0, reason: "" };
+
 let sessions = 0;
 
 export class LogView {
-  private readonly spacer = document.createElement("div");
-  private readonly rowsEl = document.createElement("div");
+  private readonly find = new Find();
+  private readonly overview: Overview;
+  private readonly list: RowList;
+  private readonly maker: RowMaker;
   private readonly map = new ScrollMap(ROW_PX, PAD_PX);
   private folds = new Folds();
   private session = 0;
-  private rows = new Map<number, Row>();
-  private marks: Mark[] = [];
-  private errors = 0;
-  private warnings = 0;
+  private marks = new Marks();
   private state: Update | undefined;
   private following = false;
   private linesAtPause = 0;
   private pending: Opening | undefined;
   private lines: Lines | undefined;
-  private time: TimeMode = "off";
-  private origin = 0;
+  /** Only lines with a hit are shown. */
+  private only = false;
+  private ticksDrawn = "";
   private shape = { visible: 0, height: 0 };
   private frame = 0;
   private settleTimer = 0;
@@ -45,7 +51,6 @@ export class LogView {
   private asked: { ranges: LineRange[]; tail: number } = { ranges: [], tail: 0 };
   private lastStatus = "";
   private ackDue = false;
-  private drawn = new Map<number, { el: HTMLElement; key: string }>();
   private requests = new Map<number, (result: { text: string; truncated: boolean }) => void>();
   private nextRequest = 1;
   private readonly off: (() => void)[] = [];
@@ -54,10 +59,16 @@ export class LogView {
     private readonly el: HTMLElement,
     private readonly host: LogViewHost,
   ) {
-    this.spacer.className = "log-spacer";
-    this.rowsEl.className = "log-rows";
-    this.spacer.append(this.rowsEl);
-    el.replaceChildren(this.spacer);
+    this.maker = new RowMaker(this.folds, this.find);
+    this.list = new RowList({
+      lineAt: (place) => this.places.lineAt(place),
+      key: (line) => this.maker.key(line),
+      make: (line) => this.maker.make(line),
+      isChosen: (line) => this.lines !== undefined && line >= this.lines.first - 1 && line < this.lines.last,
+    });
+    this.overview = new Overview((hit) => this.goToHit(this.find.goTo(hit)));
+    el.replaceChildren(this.list.spacer);
+    el.after(this.overview.el);
     host.worker.onmessage = ({ data }) => this.receive(data);
     const resize = new ResizeObserver(() => this.draw());
     resize.observe(el);
@@ -73,25 +84,24 @@ export class LogView {
   open(log: OpenLog): void {
     sessions += 1;
     this.session = sessions;
-    this.rows.clear();
-    this.drawn.clear();
-    this.rowsEl.replaceChildren();
-    this.spacer.style.minWidth = "";
+    this.list.clear();
     this.folds = new Folds();
-    this.marks = [];
-    this.errors = 0;
-    this.warnings = 0;
+    this.maker.reset(this.folds, log.origin);
+    this.only = false;
+    this.ticksDrawn = "";
+    this.marks = new Marks();
     this.state = undefined;
     this.ackDue = false;
     this.lastView = "";
     this.asked = { ranges: [], tail: 0 };
     this.lastStatus = "";
-    this.origin = log.origin;
     this.pending = log.opening;
     this.following = log.live && log.opening.at === "tail";
     this.map.resize(0, this.el.clientHeight);
     this.map.moveTo(0);
     this.send({ type: "open", session: this.session, logId: log.logId, live: log.live, opening: log.opening });
+    // With a line in the link, that is the place to be; the search only marks.
+    if (log.query !== undefined) this.look(log.query, log.opening.at === "line" ? log.opening.line : 0, log.opening.at !== "line");
     this.draw();
   }
 
@@ -100,12 +110,13 @@ export class LogView {
     clearTimeout(this.settleTimer);
     for (const off of this.off) off();
     this.send({ type: "close" });
+    this.overview.el.remove();
     this.host.worker.onmessage = null;
   }
 
   setTime(mode: TimeMode): void {
-    if (this.time === mode) return;
-    this.time = mode;
+    if (this.maker.time === mode) return;
+    this.maker.time = mode;
     this.draw();
   }
 
@@ -116,7 +127,32 @@ export class LogView {
     this.draw();
   }
 
+  /** Looks for something; without a query it stops looking, and shows all lines again. */
+  search(query: Query | undefined): void {
+    if (query === undefined) this.showOnly(false);
+    // From the end there is nothing further on: the first hit of all is next.
+    const from = this.find.currentLine ?? (this.following || this.map.atEnd || this.only ? 0 : this.topLine());
+    this.look(query, from, true);
+  }
+
+  /** The next hit, or the one before. */
+  nextHit(direction: 1 | -1): void {
+    const line = this.find.step(direction);
+    if (line !== undefined) this.goToHit(line);
+  }
+
+  /** Shows only the lines with a hit, or all. */
+  showOnly(only: boolean): void {
+    if (this.only === only) return;
+    const line = this.find.currentLine ?? this.topLine();
+    this.only = only;
+    this.pause();
+    this.lastView = "";
+    this.goTo(line);
+  }
+
   follow(): void {
+    this.showOnly(false);
     this.following = true;
     this.pending = undefined;
     getSelection()?.removeAllRanges();
@@ -135,17 +171,12 @@ export class LogView {
     this.pause();
     this.folds.reveal(line);
     this.resizeMap();
-    this.scrollTo(this.folds.placeOf(line) * ROW_PX - Math.floor(this.el.clientHeight / 3 / ROW_PX) * ROW_PX);
+    this.scrollTo(this.places.placeOf(line) * ROW_PX - Math.floor(this.el.clientHeight / 3 / ROW_PX) * ROW_PX);
   }
 
   /** Goes to the next (or former) error, or to a warning when there is no error at all. Answers its line from 1. */
   nextMark(direction: 1 | -1): number | undefined {
-    const errors = this.marks.some((mark) => mark.kind === KIND_ERROR);
-    const kind = errors ? KIND_ERROR : KIND_WARNING;
-    const lines = this.marks.filter((mark) => mark.kind === kind).map((mark) => mark.line);
-    if (lines.length === 0) return undefined;
-    const from = this.lines === undefined ? (direction === 1 ? -1 : Number.MAX_SAFE_INTEGER) : this.lines.first - 1;
-    const next = direction === 1 ? (lines.find((line) => line > from) ?? lines[0]) : (lines.findLast((line) => line < from) ?? lines.at(-1));
+    const next = this.marks.next(direction, this.lines === undefined ? undefined : this.lines.first - 1);
     if (next === undefined) return undefined;
     this.select({ first: next + 1, last: next + 1 });
     this.goTo(next);
@@ -180,20 +211,23 @@ export class LogView {
       return;
     }
     if (message.session !== this.session) return;
+    if (message.type === "found") {
+      const line = this.find.take(message);
+      if (line !== undefined) this.goToHit(line);
+      this.draw();
+      return;
+    }
     if (message.type === "text") {
       this.requests.get(message.request)?.(message);
       this.requests.delete(message.request);
       return;
     }
     this.state = message;
-    for (const row of message.rows) this.rows.set(row.line, row);
+    for (const row of message.rows) this.maker.rows.set(row.line, row);
+    if (message.removed.lines > this.maker.removed.lines) this.removedMore(message);
     this.prune();
-    if (message.marks.length > 0) {
-      this.marks = [...this.marks, ...message.marks];
-      this.errors += countKind(message.marks, KIND_ERROR);
-      this.warnings += countKind(message.marks, KIND_WARNING);
-    }
-    this.folds.update(this.marks, message.lines);
+    this.marks.add(message.marks);
+    this.folds.update(this.marks.all, message.lines, message.removed.lines);
     this.ackDue = true;
     this.draw();
   }
@@ -211,7 +245,8 @@ export class LogView {
     this.arrive();
     if (this.following) this.scrollTo(this.map.maxTop, false);
     const { from, to } = this.window();
-    this.place(from, to);
+    this.list.place(from, to, Math.round(from * ROW_PX - this.map.base));
+    this.drawTicks();
     this.ask(from, to);
     if (this.ackDue) {
       this.ackDue = false;
@@ -221,14 +256,14 @@ export class LogView {
   }
 
   private resizeMap(): void {
-    const visible = this.folds.visible;
+    const visible = this.places.visible;
     const height = this.el.clientHeight;
     // The pane of a finished log may shrink after it opened (the graph above it comes later): the end stays in sight.
     const keepEnd = this.map.atEnd && visible === this.shape.visible && height !== this.shape.height;
     this.shape = { visible, height };
     const scrollTop = this.map.resize(visible, height);
     const spacer = `${this.map.spacerPx}px`;
-    if (this.spacer.style.height !== spacer) this.spacer.style.height = spacer;
+    if (this.list.spacer.style.height !== spacer) this.list.spacer.style.height = spacer;
     this.setScroll(keepEnd ? this.map.moveTo(this.map.maxTop) : scrollTop);
   }
 
@@ -253,10 +288,12 @@ export class LogView {
       return;
     }
     this.pending = undefined;
-    const error = pending.at === "firstError" ? this.marks.find((mark) => mark.kind === KIND_ERROR) : undefined;
+    // It was taken for a finished one.
+    if (pending.at === "tail" && !state.complete) this.following = true;
+    const error = pending.at === "firstError" ? this.marks.firstError : undefined;
     if (error !== undefined) {
-      this.goTo(error.line);
-      this.select({ first: error.line + 1, last: error.line + 1 }, false);
+      this.goTo(error);
+      this.select({ first: error + 1, last: error + 1 }, false);
     } else if (!this.following) this.scrollTo(this.map.maxTop);
   }
 
@@ -264,85 +301,18 @@ export class LogView {
   private window(): { from: number; to: number } {
     const first = Math.floor(this.map.top / ROW_PX);
     const count = Math.min(VISIBLE_MAX_ROWS, Math.ceil(this.el.clientHeight / ROW_PX) + 1);
-    return { from: Math.max(0, first - OVERSCAN_ROWS), to: Math.min(this.folds.visible, first + count + OVERSCAN_ROWS) };
-  }
-
-  private place(from: number, to: number): void {
-    const keep = new Map<number, { el: HTMLElement; key: string }>();
-    let cursor = this.rowsEl.firstChild;
-    for (let place = from; place < to; place += 1) {
-      const line = this.folds.lineAt(place);
-      const key = this.key(line);
-      const before = this.drawn.get(line);
-      const entry = before !== undefined && before.key === key ? before : { el: this.make(line), key };
-      keep.set(line, entry);
-      this.mark(entry.el, line);
-      if (before !== undefined && before !== entry) {
-        if (cursor === before.el) cursor = entry.el;
-        before.el.replaceWith(entry.el);
-      }
-      // Rows that left at the upper edge stand before the ones that stay.
-      while (cursor !== null && cursor !== entry.el && this.isStale(cursor, line)) cursor = removeAndNext(cursor);
-      if (cursor === entry.el) cursor = cursor.nextSibling;
-      else this.rowsEl.insertBefore(entry.el, cursor);
-    }
-    while (cursor !== null) cursor = removeAndNext(cursor);
-    this.drawn = keep;
-    const y = Math.round(from * ROW_PX - this.map.base);
-    this.rowsEl.style.transform = `translateY(${y}px)`;
-    this.widen();
-  }
-
-  private isStale(node: ChildNode, line: number): boolean {
-    return Number((node as HTMLElement).dataset.line) - 1 < line;
-  }
-
-  /** The list never gets narrower while one scrolls: the horizontal bar would jump. */
-  private widen(): void {
-    const width = this.rowsEl.scrollWidth;
-    if (width > this.spacer.clientWidth) this.spacer.style.minWidth = `${width}px`;
-  }
-
-  private key(line: number): string {
-    const row = this.rows.get(line);
-    if (row === undefined) return this.gapAt(line) === undefined ? "pending" : "gone";
-    return row.kind === KIND_GROUP ? `${this.time}${this.folds.isFolded(line)}${this.groupLines(line)}` : this.time;
-  }
-
-  private groupLines(line: number): number {
-    const group = this.folds.isFolded(line) ? this.folds.groupOf(line) : undefined;
-    return group === undefined ? 0 : group.last - group.start;
-  }
-
-  private make(line: number): HTMLElement {
-    const row = this.rows.get(line);
-    if (row === undefined) {
-      const gap = this.gapAt(line);
-      return gap === undefined ? pendingRow(line) : goneRow(line, gap.reason);
-    }
-    if (this.origin === 0 && line === 0) this.origin = row.time;
-    return rowElement(row, { time: this.time, origin: this.origin, folded: this.folds.isFolded(line), groupLines: this.groupLines(line) });
-  }
-
-  private gapAt(line: number) {
-    return this.state?.gaps.find((range) => line >= range.from && line < range.to);
-  }
-
-  private mark(el: HTMLElement, line: number): void {
-    const chosen = this.lines !== undefined && line >= this.lines.first - 1 && line < this.lines.last;
-    if (chosen !== "chosen" in el.dataset) {
-      if (chosen) el.dataset.chosen = "";
-      else delete el.dataset.chosen;
-    }
+    return { from: Math.max(0, first - OVERSCAN_ROWS), to: Math.min(this.places.visible, first + count + OVERSCAN_ROWS) };
   }
 
   /** Tells the worker what is on the screen, when that changed. */
   private ask(from: number, to: number): void {
     const ranges: LineRange[] = [];
-    const first = Math.max(0, from - PREFETCH_ROWS);
-    const last = Math.min(this.folds.visible, to + PREFETCH_ROWS);
+    // Lines with hits are far apart: each costs a read of its own.
+    const more = this.only ? 0 : PREFETCH_ROWS;
+    const first = Math.max(0, from - more);
+    const last = Math.min(this.places.visible, to + more);
     for (let place = first; place < last; place += 1) {
-      const line = this.folds.lineAt(place);
+      const line = this.places.lineAt(place);
       const open = ranges.at(-1);
       if (open !== undefined && open.to === line) open.to = line + 1;
       else ranges.push({ from: line, to: line + 1 });
@@ -361,13 +331,13 @@ export class LogView {
   /** Keeps the rows that the worker takes for sent; never less, or they would not come again. */
   private prune(): void {
     const tailFrom = (this.state?.lines ?? 0) - this.asked.tail;
-    for (const line of this.rows.keys()) {
-      if (line < tailFrom && !this.asked.ranges.some((range) => line >= range.from && line < range.to)) this.rows.delete(line);
+    for (const line of this.maker.rows.keys()) {
+      if (line < tailFrom && !this.asked.ranges.some((range) => line >= range.from && line < range.to)) this.maker.rows.delete(line);
     }
   }
 
   private anyMissing(from: number, to: number): boolean {
-    for (let place = from; place < to; place += 1) if (!this.rows.has(this.folds.lineAt(place))) return true;
+    for (let place = from; place < to; place += 1) if (!this.maker.rows.has(this.places.lineAt(place))) return true;
     return false;
   }
 
@@ -382,10 +352,14 @@ export class LogView {
       message: state?.message ?? "",
       following: this.following,
       newLines: this.following ? 0 : Math.max(0, (state?.lines ?? 0) - this.linesAtPause),
-      errors: this.errors,
-      warnings: this.warnings,
+      errors: this.marks.errors,
+      warnings: this.marks.warnings,
       groups: this.folds.all.length,
       marksTruncated: state?.marksTruncated ?? false,
+      missing: state?.missing,
+      removed: state?.removed ?? NOTHING_REMOVED,
+      find: this.find.status(),
+      only: this.only,
     };
     const key = JSON.stringify(status);
     if (key === this.lastStatus) return;
@@ -401,7 +375,7 @@ export class LogView {
     if (fix !== undefined) this.setScroll(fix);
     this.pending = undefined;
     if (scrollTop < before) this.pause();
-    else if (this.map.atEnd && this.state?.complete === false && !this.selecting()) this.following = true;
+    else if (!this.only && this.map.atEnd && this.state?.complete === false && !this.selecting()) this.following = true;
     clearTimeout(this.settleTimer);
     this.settleTimer = window.setTimeout(() => {
       this.setScroll(this.map.settle());
@@ -420,7 +394,7 @@ export class LogView {
       event.preventDefault();
       this.pause();
       this.select(clickLines(line + 1, event.shiftKey, this.lines));
-    } else if (row.dataset.kind === "group" && !this.selecting()) {
+    } else if (row.dataset.kind === "group" && !this.only && !this.selecting()) {
       this.keepPlace(() => this.folds.toggle(line));
     }
   }
@@ -431,7 +405,7 @@ export class LogView {
       this.pause();
       this.scrollTo(0);
     } else if (event.key === "End") {
-      if (this.state?.complete === false) this.follow();
+      if (this.state?.complete === false && !this.only) this.follow();
       else this.scrollTo(this.map.maxTop);
     } else return;
     event.preventDefault();
@@ -442,15 +416,63 @@ export class LogView {
   }
 
   private selecting(): boolean {
-    return isSelecting(this.rowsEl);
+    return isSelecting(this.list.el);
   }
 
   /** Copies text alone: no line numbers, no times, no signs. */
   private onCopy(event: ClipboardEvent): void {
-    const lines = selectedText(this.rowsEl, this.drawn, this.rows);
-    if (lines.length === 0) return;
+    const selected = selectedText(this.list.el, this.list.drawn, this.maker.rows);
+    if (selected === undefined) return;
     event.preventDefault();
-    event.clipboardData?.setData("text/plain", lines.join("\n"));
+    event.clipboardData?.setData("text/plain", selected.text);
+    // Very long lines are not shown whole; they are copied whole.
+    if (selected.cut) void this.text({ first: selected.first + 1, last: selected.last + 1 }).then(({ text }) => copyText(text));
+  }
+
+  /** What the places are of: all lines that no fold hides, or those with a hit. */
+  private get places(): { visible: number; lineAt(place: number): number; placeOf(line: number): number } {
+    return this.only ? this.find.hits : this.folds;
+  }
+
+  private look(query: Query | undefined, line: number, jump: boolean): void {
+    this.send({ type: "search", session: this.session, search: this.find.begin(query, line, jump), query });
+    this.draw();
+  }
+
+  /** A hit that is in sight already stays where it is. */
+  private goToHit(line: number): void {
+    const y = this.places.placeOf(line) * ROW_PX - this.map.top;
+    const hidden = !this.only && this.folds.lineAt(this.folds.placeOf(line)) !== line;
+    this.pending = undefined;
+    if (hidden || y < ROW_PX || y > this.el.clientHeight - 3 * ROW_PX) this.goTo(line);
+    else this.pause();
+    this.draw();
+  }
+
+  /** The first line that is wholly in the window. */
+  private topLine(): number {
+    return this.places.lineAt(Math.min(Math.ceil(this.map.top / ROW_PX), Math.max(0, this.places.visible - 1)));
+  }
+
+  private drawTicks(): void {
+    const find = this.find.status();
+    const { hits, version } = this.find;
+    // A log that grows moves the ticks by less than a pixel, mostly.
+    const grown = Math.floor(Math.log(this.places.visible + 1) * 400);
+    const key = find === undefined ? "" : `${version} ${find.current} ${this.only} ${grown} ${this.el.clientHeight}`;
+    if (key === this.ticksDrawn) return;
+    this.ticksDrawn = key;
+    this.overview.draw(find === undefined ? undefined : { count: hits.visible, placeOf: (hit) => this.places.placeOf(hits.lineAt(hit)), places: this.places.visible, current: find.current });
+  }
+
+  /** Retention took lines while they were open: what is on the screen stays where it is. */
+  private removedMore({ lines, removed }: Update): void {
+    const change = () => {
+      this.maker.removed = removed;
+      this.folds.update(this.marks.all, lines, removed.lines);
+    };
+    if (this.places.visible === 0) change();
+    else this.keepPlace(change);
   }
 
   private select(lines: Lines, tell = true): void {
@@ -462,22 +484,12 @@ export class LogView {
   /** Changes the folds; the first row on the screen stays where it is. */
   private keepPlace(change: () => void): void {
     const place = Math.ceil(this.map.top / ROW_PX);
-    const line = this.folds.lineAt(Math.min(place, Math.max(0, this.folds.visible - 1)));
+    const line = this.topLine();
     const into = place * ROW_PX - this.map.top;
     change();
     this.lastView = "";
     this.resizeMap();
-    if (!this.following) this.scrollTo(this.folds.placeOf(line) * ROW_PX - into, false);
+    if (!this.following) this.scrollTo(this.places.placeOf(line) * ROW_PX - into, false);
     this.draw();
   }
-}
-
-function removeAndNext(node: ChildNode): ChildNode | null {
-  const next = node.nextSibling;
-  node.remove();
-  return next;
-}
-
-function countKind(marks: readonly Mark[], kind: number): number {
-  return marks.reduce((sum, mark) => sum + (mark.kind === kind ? 1 : 0), 0);
 }

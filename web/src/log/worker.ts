@@ -5,6 +5,7 @@ import { createConnectTransport } from "@connectrpc/connect-web";
 import { LogService, type FollowResponse, type Log } from "@/gen/millrace/v1/log_pb";
 import { FollowError, type Clock, type FollowEvent, type FollowStart, type LogInfo } from "./follow";
 import type { FromWorker, ToWorker } from "./protocol";
+import { search, type SearchPort } from "./search";
 import { LogSession, type LogPort } from "./session";
 
 const READ_MAX_BYTES = 1024 * 1024;
@@ -12,7 +13,7 @@ const READ_MAX_BYTES = 1024 * 1024;
 const scope = self as unknown as {
   location: Location;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-  postMessage(message: FromWorker): void;
+  postMessage(message: FromWorker, transfer?: Transferable[]): void;
 };
 
 const client = createClient(
@@ -20,17 +21,20 @@ const client = createClient(
   createConnectTransport({ baseUrl: scope.location.origin, useBinaryFormat: true, useHttpGet: true }),
 );
 
-let current: { id: number; session: LogSession } | undefined;
+let current: { id: number; logId: string; session: LogSession } | undefined;
+let searching = new AbortController();
 
 scope.onmessage = ({ data: message }) => {
   if (message.type === "open") {
+    searching.abort();
     current?.session.close();
     const session = new LogSession(message.session, port(message.logId), clock, (update) => scope.postMessage(update));
-    current = { id: message.session, session };
+    current = { id: message.session, logId: message.logId, session };
     void session.run(message.live, message.opening);
     return;
   }
   if (message.type === "close") {
+    searching.abort();
     current?.session.close();
     current = undefined;
     return;
@@ -38,8 +42,36 @@ scope.onmessage = ({ data: message }) => {
   if (current?.id !== message.session) return;
   if (message.type === "view") current.session.view(message.ranges, message.tail);
   else if (message.type === "ack") current.session.ack();
+  else if (message.type === "search") look(current.logId, message);
   else void copy(current.session, message);
 };
+
+/** One search at a time: the last one asked for. */
+function look(logId: string, { session, search: id, query }: Extract<ToWorker, { type: "search" }>): void {
+  searching.abort();
+  searching = new AbortController();
+  if (query === undefined) return;
+  void search(searchPort(logId), query, clock, searching.signal, (found) => {
+    const { lines, ends, columns } = found.hits;
+    scope.postMessage({ type: "found", session, search: id, ...found }, [lines.buffer, ends.buffer, columns.buffer]);
+  });
+}
+
+function searchPort(logId: string): SearchPort {
+  return {
+    async *search({ text, regex, caseSensitive }, maxLines, signal) {
+      try {
+        // Of a complete log the stream ends by itself; of one that grows, what comes is wanted too.
+        for await (const got of client.search({ logId, pattern: text, regex, caseSensitive, maxLines, follow: true }, { signal })) {
+          const hits = got.hits.map(({ line, columns }) => ({ line: Number(line), columns }));
+          yield { hits, linesSearched: Number(got.linesSearched), linesTotal: Number(got.linesTotal), matchingLines: Number(got.matchingLines), matches: Number(got.matches), truncated: got.truncated, done: got.done };
+        }
+      } catch (error) {
+        throw meaning(error);
+      }
+    },
+  };
+}
 
 async function copy(session: LogSession, message: Extract<ToWorker, { type: "text" }>): Promise<void> {
   const { session: id, request } = message;
@@ -55,16 +87,16 @@ function port(logId: string): LogPort {
     async info(signal) {
       try {
         const { log } = await client.getLog({ logId }, { signal });
-        return log === undefined ? undefined : info(log);
+        return info(log);
       } catch (error) {
-        if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
+        if (error instanceof ConnectError && error.code === Code.NotFound) return { missing: error.rawMessage };
         throw meaning(error);
       }
     },
     async read(firstLine, maxLines, signal) {
       try {
         const got = await client.readLines({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, { signal });
-        return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete };
+        return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete, logFirstLine: Number(got.logFirstLine) };
       } catch (error) {
         throw meaning(error);
       }
@@ -112,6 +144,8 @@ function info(log: Log | undefined): LogInfo {
     complete: log?.complete ?? false,
     marks: (log?.marks ?? []).map((mark) => ({ kind: mark.kind, line: Number(mark.line) })),
     marksTruncated: log?.marksTruncated ?? false,
+    firstLine: Number(log?.firstLine ?? 0n),
+    firstOffset: Number(log?.firstOffset ?? 0n),
   };
 }
 

@@ -6,6 +6,7 @@ import { signedOut } from "@/api/session";
 import { State } from "@/api/state";
 import { errorText, isNotFound } from "@/api/transport";
 import { runRoute, type RunSearch } from "@/app/router";
+import { findSearch } from "@/log/query";
 import { Alert, Loading } from "@/ui/message";
 import { useShortcut } from "@/ui/shortcuts";
 import type { Job } from "@/gen/millrace/v1/pipeline_pb";
@@ -33,6 +34,7 @@ export function RunPage() {
   const [problem, setProblem] = useState("");
   const [graph, setGraph] = useState(() => innerWidth >= NARROW_PX);
   const go = (next: RunSearch, replace = false) => void navigate({ to: "/runs/$runId", params: { runId }, search: next, replace });
+  const find = findSearch({ ...search });
   const job = run === undefined ? undefined : chooseJob(run, search.job);
   const step = chooseStep(job, search.job === undefined ? undefined : search.step);
 
@@ -58,6 +60,7 @@ export function RunPage() {
       </div>
     );
   }
+  const here = { ...(job === undefined ? {} : { job: job.key }), ...(step === undefined ? {} : { step: step.index }) };
   const selectJob = (next: Job) => go({ job: next.key });
   const summary = hasSummary(run);
   const showSummary = search.view === "summary" && summary;
@@ -107,7 +110,7 @@ export function RunPage() {
         {showSummary ? (
           <SummaryPane run={run} />
         ) : (
-          job !== undefined && <StepPane job={job} step={step} lines={search.l} onLines={(l) => go({ job: job.key, ...(step === undefined ? {} : { step: step.index }), ...(l === undefined ? {} : { l }) }, true)} onStay={() => step !== undefined && search.step === undefined && go({ job: job.key, step: step.index }, true)} onUnauthenticated={() => signedOut(client)} />
+          job !== undefined && <StepPane job={job} step={step} lines={search.l} search={find} onLines={(l) => go({ ...here, ...find, ...(l === undefined ? {} : { l }) }, true)} onSearch={(next) => go({ ...here, ...next, ...(search.l === undefined ? {} : { l: search.l }) }, true)} onStay={() => step !== undefined && search.step === undefined && go({ ...here, ...find }, true)} onUnauthenticated={() => signedOut(client)} />
         )}
       </div>
     </div>

@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { isFinal, millis, State } from "@/api/state";
 import type { Job, Step } from "@/gen/millrace/v1/pipeline_pb";
 import { LogPane } from "@/log/log-pane";
+import type { FindSearch } from "@/log/query";
 import { Empty } from "@/ui/message";
 import { StateLabel, stateWord } from "@/ui/status";
 import { Ago, Duration } from "@/ui/time";
@@ -11,13 +12,15 @@ export interface StepPaneProps {
   job: Job;
   step: Step | undefined;
   lines: string | undefined;
+  search: FindSearch;
+  onSearch: (search: FindSearch) => void;
   onLines: (lines: string | undefined) => void;
   /** The reader stopped at something: this step stays, whatever the run does. */
   onStay: () => void;
   onUnauthenticated: () => void;
 }
 
-export function StepPane({ job, step, lines, onLines, onStay, onUnauthenticated }: StepPaneProps) {
+export function StepPane({ job, step, lines, search, onLines, onSearch, onStay, onUnauthenticated }: StepPaneProps) {
   const jobName = job.name === "" ? job.key : job.name;
   return (
     <div className="flex min-h-[80vh] min-w-0 flex-1 flex-col lg:min-h-0">
@@ -57,6 +60,8 @@ export function StepPane({ job, step, lines, onLines, onStay, onUnauthenticated 
           origin={millis(step.startedAt) ?? 0}
           lines={lines}
           onLines={onLines}
+          search={search}
+          onSearch={onSearch}
           onStay={onStay}
           onUnauthenticated={onUnauthenticated}
         />

@@ -34,3 +34,5 @@ export const LinkIcon = icon(<path d="M6.700 9.300 9.300 6.7M7 4.600l1.600-1.600
 export const MissIcon = icon(<><circle cx="8" cy="8" r="6.2" strokeDasharray="2.2 2.2" /><path d="M5.500 8h5" /></>);
 export const HitIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="m5.200 8.200 2 2 3.700-4.200" /></>);
 export const StoredIcon = icon(<><path d="M8 2v6.500m0 0 2.500-2.500M8 8.500 5.500 6" /><path d="M2.500 9v3.500a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1V9" /></>);
+export const SearchIcon = icon(<><circle cx="7" cy="7" r="4.500" /><path d="m10.400 10.400 3.600 3.600" /></>);
+export const FilterIcon = icon(<path d="M2 4h12M4.500 8h7M7 12h2" />);
