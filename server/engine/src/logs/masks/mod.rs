@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use file::mask_file_values;
 use millrace_proto::mask_set::{MaskSet, NotMasked};
-pub(super) use stream::{cut, held};
+pub(super) use stream::{cut, ripe};
 
 /// How long bytes that may be the beginning of a masked value wait for the rest of it, in milliseconds.
 pub const MASK_HOLD_MS: u64 = 2_000;

@@ -56,10 +56,12 @@ fn cover_after(set: &MaskSet, before: &[u8], bytes: &Bytes, again: usize) -> Byt
     covered.freeze()
 }
 
-/// How many bytes at the end of those that wait should wait for more, as a masked value may begin there.
-pub(in crate::logs) fn held(set: Option<&MaskSet>, pending: &[u8]) -> usize {
-    let begun = set.map_or(0, |set| set.begun(pending));
-    if begun < MASK_HOLD_MIN_BYTES { 0 } else { begun }
+/// How many of the bytes that wait may go now: where a masked value may have begun that has not ended, those before it.
+pub(in crate::logs) fn ripe(set: Option<&MaskSet>, pending: &[u8]) -> usize {
+    let all = pending.len();
+    let Some(set) = set.filter(|set| set.begun(pending) >= MASK_HOLD_MIN_BYTES) else { return all };
+    let ends_in_one = set.find(pending).last().is_some_and(|last| last.end == all);
+    if ends_in_one { all } else { set.cut(pending, all) }
 }
 
 /// How many of the first `wish` bytes to append, more being there, so that no value is torn if that can be.
