@@ -1,5 +1,6 @@
 //! The SQLite store: the suites every store must pass, and what only this one promises.
 
+mod events;
 mod files;
 mod group_commit;
 mod power;
