@@ -100,6 +100,7 @@ test("each key stroke ends the search before it", async ({ page }) => {
   log.gate = new Promise(() => {});
   fake.logs.set("done.test", log);
   await page.goto(at("done"));
+  await expect(row(page, 500_000)).toBeInViewport();
   await page.keyboard.press("Control+f");
   await field(page).fill("line 1");
   await expect(stand(page)).toContainText("searching 20 %");

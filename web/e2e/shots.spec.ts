@@ -10,6 +10,7 @@ import { sampleRun, startFake, type Fake } from "./fake-server.js";
 let fake: Fake;
 let sample: Sample;
 const problems: string[] = [];
+const LOG = "r.e3b0c44298fc1c14.deployments";
 
 test.beforeAll(async () => {
   fake = await startFake();
@@ -33,6 +34,32 @@ test.beforeAll(async () => {
     [36, { text: "##[notice]all is well", kind: 5 }],
     [40, { text: "##[error]the wheel does not turn", kind: 3 }],
   ]);
+  const long = new Map([
+    [0, { text: "a line that is longer than a line can be ".padEnd(95, "~"), kind: 0, joined: true }],
+    [1, { text: "and goes on here, with the wheel in it".padEnd(95, "~"), kind: 0, continues: true }],
+    [2, { text: "then a line end within the row", kind: 0, continues: true }],
+    [59, { text: "##[warning]the log is full: what comes is dropped", kind: 4, room: true }],
+  ]);
+  const cut = new FakeLog(12_000, true, new Map([...[...special].map(([line, each]) => [line + 9_000, each] as const), ...[...long].map(([line, each]) => [line + 9_050, each] as const)]));
+  cut.trim(9_000);
+  fake.logs.set(LOG, cut);
+  const hour = 3_600_000n;
+  fake.room = {
+    namedLogs: [
+      { name: "events", logId: "r.e3b0c44298fc1c14.events", firstRecord: 1_204n, nextRecord: 98_231n, sizeBytes: 41_238_112n, lastMillis: BigInt(now - 4_000), readOnly: true },
+      { name: "deployments", logId: LOG, firstRecord: 0n, nextRecord: 61n, sizeBytes: 4_812n, lastMillis: BigInt(now) - 26n * hour },
+      { name: "a-name-that-is-as-long-as-names-of-logs-may-be-which-is-one-hundred-characters-and-not-one-more-1234", logId: "r.e3b0c44298fc1c14.a", firstRecord: 0n, nextRecord: 1n, sizeBytes: 12n, lastMillis: BigInt(now) - 400n * hour },
+    ],
+    usage: [
+      { kind: 1, logs: 18_220n, sizeBytes: 91_234_567_890n, storedBytes: 7_234_567_890n },
+      { kind: 2, logs: 402_113n, sizeBytes: 1_234_567_890n, storedBytes: 234_567_890n },
+      { kind: 3, logs: 512n, sizeBytes: 34_567_890n, storedBytes: 4_567_890n },
+      { kind: 4, logs: 3n, sizeBytes: 41_243_000n, storedBytes: 9_243_000n },
+    ],
+    retention: { ageSeconds: 90n * 86_400n, count: 0n, sizeBytes: 0n, namedLogBytes: 1n << 30n, namedLogAgeSeconds: 0n, abandonedSeconds: 7n * 86_400n },
+    lastSweep: { endedMillis: BigInt(now - 1_200_000), tookMillis: 312n, removedForAge: 41n, removedRecords: 1_204n, freedBytes: 312_000_000n },
+    logMaxBytes: 4n << 30n,
+  };
   for (const id of ["ok", "bad", "now"]) for (const step of ["checkout", "build", "test", "clean", "docs"]) fake.logs.set(`${id}.${step}`, new FakeLog(60, id !== "now", special));
 });
 test.afterAll(() => fake.close());
@@ -68,6 +95,13 @@ const PAGES = [
   { name: "invocation-executions", path: `/invocations/${BUILD}?tab=executions`, ready: "//src:wheel_test" },
   { name: "invocation-details", path: `/invocations/${BUILD}?tab=details`, ready: "Build metadata" },
   { name: "invocation-none", path: "/invocations/nope", ready: "There is no such invocation" },
+  { name: "run-search", path: "/runs/bad?q=line&l=41", ready: "of 52 lines" },
+  { name: "logs", path: "/logs", ready: "deployments" },
+  { name: "log", path: `/logs/${LOG}?q=the+wheel`, ready: "the wheel does not turn" },
+  { name: "log-removed-part", path: `/logs/${LOG}?l=9001`, ready: "were removed by retention" },
+  { name: "log-pieces", path: `/logs/${LOG}?l=9052&q=the+wheel`, ready: "goes on here" },
+  { name: "log-bad-pattern", path: `/logs/${LOG}?q=*a&regex=1`, ready: "repetition operator missing" },
+  { name: "log-none", path: "/logs/old.0.0.0.1.0", ready: "retention removed it 3 days ago" },
   { name: "login", path: "/sign-in", ready: "Token" },
   { name: "not-found", path: "/nowhere", ready: "There is nothing at this address" },
   { name: "no-run", path: "/runs/nope", ready: "There is no such run" },
@@ -94,6 +128,24 @@ for (const { look, theme, width } of LOOKS) {
     });
   }
 }
+
+test("logs when there are none", async ({ page }) => {
+  const { room } = fake;
+  fake.room = {};
+  try {
+    for (const { look, theme, width } of LOOKS) {
+      await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize({ width, height: 850 });
+      await page.goto(`${fake.url}/logs`);
+      await expect(page.getByText("There are no named logs yet")).toBeVisible();
+      await settle(page);
+      await page.screenshot({ path: `test-results/logs-empty-${look}.png`, fullPage: width === 390 });
+      expect((await new AxeBuilder({ page }).analyze()).violations.map((each) => each.id)).toEqual([]);
+    }
+  } finally {
+    fake.room = room;
+  }
+});
 
 test("dialogs", async ({ page }) => {
   await page.goto(`${fake.url}/runners`);

@@ -85,6 +85,27 @@ describe("tokenize", () => {
     }
   });
 
+  it("holds its bounds on random text of all kinds, seed by seed", () => {
+    const pieces = ["text", "é", "\u{1f389}", "\ud800", "\ufffd", "\t", "\r", "\b", "\n", "\x00", "\x9b", E, `${E}[`, `${E}[K`, `${E}[1K`, `${E}[2K`, `${E}]8;;https://x.example/${E}\\`, `${E}]8;;\x07`, `${E}[38:2::`, `${E}[;;;m`, `${E}[4:`, "9".repeat(30), `${E}[999999999999m`, "38;5;1;m", "\x7f", "?", "<", "P", "\\"];
+    for (let seed = 1; seed <= 4_000; seed += 1) {
+      const random = generator(seed);
+      const line = Array.from({ length: random() % 40 }, () => (random() % 3 === 0 ? String.fromCharCode(random() % 0x10000) : (pieces[random() % pieces.length] ?? ""))).join("");
+      const spans = tokenize(line);
+      const text = spans.map((span) => span.text).join("");
+      expect(text.length, `seed ${seed}`).toBeLessThanOrEqual(line.length);
+      expect(spans.length, `seed ${seed}`).toBeLessThanOrEqual(Math.max(1, line.length));
+      for (const { text: piece, fg, bg, attrs, href } of spans) {
+        expect(piece, `seed ${seed}`).not.toBe("");
+        expect(piece, `seed ${seed}`).not.toMatch(/[\x00-\x08\x0a-\x1f\x7f]/); // eslint-disable-line no-control-regex
+        for (const colour of [fg, bg]) expect(colour >= 0 && (colour <= 16 || (colour & ~0xffffff) === RGB_FLAG), `seed ${seed}`).toBe(true);
+        expect(attrs >> 6, `seed ${seed}`).toBe(0);
+        if (href !== undefined) expect(href, `seed ${seed}`).toMatch(/^https?:\/\/\S+$/i);
+      }
+      // Nothing that is not an escape sequence, or printed over, is lost.
+      if (!/[\x1b\r\b]/.test(line)) expect(text, `seed ${seed}`).toBe(line.replace(/[\x07\n]/g, "").replace(/[\x00-\x08\x0b-\x1f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0))).replaceAll("\x7f", "␡")); // eslint-disable-line no-control-regex
+    }
+  });
+
   it("is not slow on hostile input", () => {
     const begin = performance.now();
     for (const part of [E, `${E}[`, `${E}]`, `${E}]8;;`, "\b", "a\r", `${E}[38;2;`, `${E}P`]) tokenize(part.repeat(16_384 / part.length));

@@ -17,6 +17,19 @@ describe("Folds", () => {
     expect(folds.all).toEqual([{ start: 2, last: 5 }]);
   });
 
+  it("shows one line for all that retention took", () => {
+    const folds = new Folds();
+    folds.update([group(2), end(5), group(8), end(10)], 12, 4);
+    // Where a group began before, its end hides as any end does.
+    expect(visible(folds)).toEqual([0, 4, 6, 7, 8, 9, 11]);
+    expect(folds.all).toEqual([{ start: 8, last: 10 }]);
+    expect(folds.placeOf(2)).toBe(1);
+    folds.update([group(2), end(5), group(8), end(10)], 12, 9);
+    expect(visible(folds)).toEqual([0, 9, 11]);
+    folds.update([], 12, 12);
+    expect(visible(folds)).toEqual([0]);
+  });
+
   it("folds and unfolds", () => {
     const folds = new Folds();
     folds.update([group(2), end(5), group(6), end(8)], 10);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { KIND_ERROR, KIND_GROUP, KIND_NONE, lineText, makeRow, ROW_MAX_BYTES, rowText } from "./row";
+import { FLAG_JOINED, KIND_ERROR, KIND_GROUP, KIND_NONE, lineText, makeRow, ROW_MAX_BYTES, rowText } from "./row";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -28,4 +28,12 @@ it("replaces what is no UTF-8", () => {
 
 it("copies whole lines as they are read", () => {
   expect(lineText(bytes(`##[error]\x1b[31m${"x".repeat(ROW_MAX_BYTES + 1)}\x1b[0m\n`))).toBe("x".repeat(ROW_MAX_BYTES + 1));
+});
+
+it("knows what places in the sent text mean in the shown one", () => {
+  expect(makeRow(0, bytes("##[error]\x1b[31mbroken\n"), 0, 0)).toMatchObject({ lead: 9, units: 0, rewritten: false });
+  expect(makeRow(0, bytes("##[error]\x1b[31mbroken\n"), 0, FLAG_JOINED)).toMatchObject({ lead: 9, units: 15 });
+  expect(makeRow(0, bytes(`${"é".repeat(ROW_MAX_BYTES)}\n`), 0, FLAG_JOINED)).toMatchObject({ units: ROW_MAX_BYTES, cutBytes: ROW_MAX_BYTES });
+  expect(makeRow(0, bytes("10 %\r20 %\r\n"), 0, 0)).toMatchObject({ rewritten: true });
+  expect(makeRow(0, bytes("plain\r\n"), 0, 0)).toMatchObject({ rewritten: false });
 });

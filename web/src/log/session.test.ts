@@ -61,6 +61,45 @@ describe("a finished log", () => {
   });
 });
 
+describe("a log that retention has cut", () => {
+  it("reads nothing before its first line, and says so", async () => {
+    const { session, updates, port, settle } = open(100_000, false, { at: "firstError" }, true, 70_000);
+    await settle();
+    expect(updates.at(-1)?.removed).toMatchObject({ lines: 70_000 });
+    session.view([{ from: 69_990, to: 70_010 }], 0);
+    await settle();
+    expect(rows(updates)).toEqual(range(70_000, 70_010));
+    session.view([{ from: 0, to: 10 }], 0);
+    await settle();
+    expect(port.reads).toHaveLength(1);
+    expect((await session.text(0, 70_002)).text).toBe("line 70000\nline 70001");
+  });
+
+  it("learns by a read that more was taken", async () => {
+    const { session, updates, port, settle } = open(100_000, false, { at: "firstError" });
+    await settle();
+    port.firstLine = 500;
+    session.view([{ from: 100, to: 110 }], 0);
+    await settle();
+    expect(updates.at(-1)?.removed.lines).toBe(500);
+    expect(updates.at(-1)?.connection).toBe("ended");
+  });
+});
+
+describe("pieces of one line", () => {
+  it("are copied as one, bytes put together before they are text", async () => {
+    const { session, port, settle } = open(1_000, false, { at: "firstError" });
+    const bytes = new TextEncoder().encode("…");
+    port.special.set(5, { bytes: [...new TextEncoder().encode("one"), ...bytes.subarray(0, 1)], flags: 8 });
+    port.special.set(6, { bytes: [...bytes.subarray(1, 2)], flags: 8 | 2 });
+    port.special.set(7, { bytes: [...bytes.subarray(2)], flags: 2 });
+    await settle();
+    expect((await session.text(4, 9)).text).toBe("line 4\none…\nline 8");
+    // Of a range that ends within a line there is what the range has.
+    expect((await session.text(4, 6)).text).toBe("line 4\none\ufffd");
+  });
+});
+
 describe("a live log", () => {
   it("sends the tail as it comes, one update at a time", async () => {
     const { session, updates, port, settle } = open(0, true, { at: "tail" }, false);
@@ -119,8 +158,9 @@ function rows(updates: Update[]): number[] {
   return updates.flatMap((update) => update.rows.map((row) => (expect(rowText(row)).toBe(`line ${row.line}`), row.line)));
 }
 
-function open(lines: number, live: boolean, opening: Opening, acks = true) {
+function open(lines: number, live: boolean, opening: Opening, acks = true, firstLine = 0) {
   const port = new FakePort(lines, !live);
+  port.firstLine = firstLine;
   const updates: Update[] = [];
   const clock: Clock = { sleep: () => Promise.resolve(), timer: () => () => {}, random: () => 0 };
   const session: LogSession = new LogSession(1, port, clock, (update) => {
@@ -136,6 +176,7 @@ function open(lines: number, live: boolean, opening: Opening, acks = true) {
 class FakePort implements LogPort {
   reads: [number, number][] = [];
   firstLine = 0;
+  readonly special = new Map<number, { bytes: number[]; flags: number }>();
   failReads = 0;
   private size = 0;
   private readonly queue: (FollowEvent | "cut")[] = [];
@@ -175,8 +216,9 @@ class FakePort implements LogPort {
       this.failReads -= 1;
       throw new FollowError("retry", "not now");
     }
-    const count = Math.max(0, Math.min(maxLines, this.lines - firstLine));
-    return { firstLine, ...this.bytes(firstLine, count, 0), totalLines: this.lines, complete: this.complete, logFirstLine: this.firstLine };
+    const from = Math.max(firstLine, this.firstLine);
+    const count = Math.max(0, Math.min(maxLines, this.lines - from));
+    return { firstLine: from, ...this.bytes(from, count, 0), totalLines: this.lines, complete: this.complete, logFirstLine: this.firstLine };
   }
 
   async *open(_start: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {
@@ -190,12 +232,16 @@ class FakePort implements LogPort {
   }
 
   private log(): LogInfo {
-    return { lines: this.lines, sizeBytes: this.size, complete: this.complete, marks: [], marksTruncated: false, firstLine: 0, firstOffset: 0 };
+    return { lines: this.lines, sizeBytes: this.size, complete: this.complete, marks: [], marksTruncated: false, firstLine: this.firstLine, firstOffset: 0 };
   }
 
   private bytes(from: number, count: number, kind: number): { data: Uint8Array; meta: Uint8Array } {
     const meta = new Uint8Array(count * 8);
-    for (let i = 0; i < count; i += 1) meta[i * 8] = kind << 4;
+    for (let i = 0; i < count; i += 1) meta[i * 8] = (kind << 4) | (this.special.get(from + i)?.flags ?? 0);
+    if (this.special.size > 0) {
+      const lines = range(from, from + count).flatMap((line) => [...(this.special.get(line)?.bytes ?? new TextEncoder().encode(`line ${line}`)), 10]);
+      return { data: Uint8Array.from(lines), meta };
+    }
     return { data: new TextEncoder().encode(range(from, from + count).map((line) => `line ${line}\n`).join("")), meta };
   }
 }
