@@ -34,7 +34,7 @@ if [ "$status" -ne 0 ]; then
     exit 1
 fi
 # curl is content with any answer; what the reader is promised must be in it.
-for wanted in '^started run [0-9a-f-]\{36\}$' '"runs":\[{' '^line 1$' '^line 3$' '^hello, cache$' '"missingBlobDigests":\[{[^}]*"sizeBytes":"14"}\]'; do
+for wanted in '^started run [0-9a-f-]\{36\}$' '"runs":\[{' '^line 1$' '^line 3$' '^hello, cache$' '"record":{"value":"dmVyc2lvbiAxMiBpcyBsaXZl"' '"missingBlobDigests":\[{[^}]*"sizeBytes":"14"}\]'; do
     if ! grep -q -e "$wanted" "$output"; then
         echo "readme: nothing that README.md's commands printed matches $wanted" >&2
         exit 1
