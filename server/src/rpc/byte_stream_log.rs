@@ -92,8 +92,8 @@ async fn any_log(
 async fn next(tail: &mut ByteTail, follow: Option<&Follow>) -> Result<Option<Bytes>, Error> {
     let Some(follow) = follow else { return tail.next().await };
     loop {
-        if let Some(next) = follow.attended(tail.next()).await? {
-            return Ok(next);
+        if let Some(next) = follow.wait(tail.next()).await? {
+            return next;
         }
     }
 }

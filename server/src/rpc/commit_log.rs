@@ -151,8 +151,8 @@ impl Consuming {
     async fn next(&mut self) -> Result<RowEvent> {
         let Some(follow) = &self.follow else { return self.rows.next().await };
         loop {
-            if let Some(event) = follow.attended(self.rows.next()).await? {
-                return Ok(event);
+            if let Some(event) = follow.wait(self.rows.next()).await? {
+                return event;
             }
         }
     }

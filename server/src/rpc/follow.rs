@@ -44,18 +44,14 @@ impl Follow {
         let id = LogId::parse(log_id)?;
         let stream = StreamId::of_log(&id);
         if let (Some(named), Some(project)) = (NamedLog::of_log(&id), caller.project()) {
+            // The id of a named log says whose it is by a hash.
             if !named.is_of(project) {
                 return Err(Error::NotFound(format!("log {id}")));
             }
         } else if let (Some(stream), Some(project)) = (&stream, caller.project()) {
-            // The log of a stream says whose it is by a hash: the instance is the project.
+            // So does the log of a stream: the instance is the project.
             let own = InstanceName::parse(project).is_ok_and(|project| stream.is_of(&project));
             if !own {
-                return Err(Error::NotFound(format!("log {id}")));
-            }
-        } else if let (Some(named), Some(project)) = (NamedLog::of_log(&id), caller.project()) {
-            // So does the id of a log of records.
-            if !named.is_of(project) {
                 return Err(Error::NotFound(format!("log {id}")));
             }
         } else if app.invocations.of_log(caller.project(), &id).await?.is_some() {
@@ -78,32 +74,48 @@ impl Follow {
         }
     }
 
+    /// What it takes on the disk, in bytes, and whether it is compressed; nothing while it may still come.
+    pub async fn stored(&self) -> Result<(u64, bool)> {
+        match self.app.logs.stored(&self.id).await {
+            Err(LogError::NotFound(_)) if self.may_come().await? => Ok((0, false)),
+            other => Ok(other?),
+        }
+    }
+
     /// A tail; it waits for a log that may still come.
     pub async fn tail(&self, start: Start) -> Result<LogTail> {
-        if let Some(stream) = &self.stream {
-            let fill = self.app.streams.attend(stream).await?;
-            *self.fill.lock().unwrap_or_else(PoisonError::into_inner) = Some(fill);
-            return Ok(self.app.logs.tail(&self.id, start, Missing::Wait).await?);
-        }
-        let missing = if self.may_come().await? { Missing::Wait } else { Missing::Refuse };
+        let missing = self.attend().await?;
         Ok(self.app.logs.tail(&self.id, start, missing).await?)
+    }
+
+    /// Sees to it that the log gets its end as long as this lives; says what to do while there is none.
+    pub async fn attend(&self) -> Result<Missing> {
+        let Some(stream) = &self.stream else { return self.missing().await };
+        let fill = self.app.streams.attend(stream).await?;
+        *self.fill.lock().unwrap_or_else(PoisonError::into_inner) = Some(fill);
+        Ok(Missing::Wait)
+    }
+
+    /// What to do where there is no log: one that may still come is waited for.
+    pub async fn missing(&self) -> Result<Missing> {
+        Ok(if self.may_come().await? { Missing::Wait } else { Missing::Refuse })
     }
 
     /// The next thing of a tail, or `Quiet` after a while.
     pub async fn next(&self, tail: &mut LogTail) -> Result<Followed> {
-        let next = async { Ok(tail.next().await?) };
-        Ok(self.attended(next).await?.map_or(Followed::Quiet, Followed::Event))
+        match self.wait(tail.next()).await? {
+            Some(event) => Ok(Followed::Event(event?)),
+            None => Ok(Followed::Quiet),
+        }
     }
 
     /// What a reader of this log waits for; none when nothing came for a while.
-    pub async fn attended<T>(&self, next: impl Future<Output = Result<T>>) -> Result<Option<T>> {
-        match timeout(Duration::from_millis(FOLLOW_HEARTBEAT_MS), next).await {
-            Ok(next) => next.map(Some),
-            Err(_) => {
-                self.end_if_abandoned().await?;
-                Ok(None)
-            }
+    pub async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<Option<T>> {
+        if let Ok(next) = timeout(Duration::from_millis(FOLLOW_HEARTBEAT_MS), next).await {
+            return Ok(Some(next));
         }
+        self.end_if_abandoned().await?;
+        Ok(None)
     }
 
     /// An agent may have forgotten to end its log: long after its job's end, nothing comes any more.

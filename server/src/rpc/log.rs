@@ -190,7 +190,6 @@ fn events(
         let event = match follow.next(&mut tail).await {
             Ok(Followed::Event(TailEvent::Data(lines))) => data(lines),
             Ok(Followed::Event(TailEvent::Gap(place))) => gap(place),
-            Ok(Followed::Event(TailEvent::Gap(place))) => gap(place),
             Ok(Followed::Event(TailEvent::End(head))) => {
                 let end = api::FollowEnd { size_bytes: head.bytes, lines: head.lines, ..Default::default() };
                 return Some((Ok(response(end.into())), None));
@@ -211,11 +210,6 @@ fn data(lines: LogLines) -> Event {
         ..Default::default()
     }
     .into()
-}
-
-fn gap(place: LogPlace) -> Event {
-    let reason = "removed by retention".to_owned();
-    api::FollowGap { offset: place.offset, first_line: place.line, reason, ..Default::default() }.into()
 }
 
 fn gap(place: LogPlace) -> Event {
