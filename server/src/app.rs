@@ -26,6 +26,7 @@ use crate::auth::{Caller, Gate, Tokens, stream_key};
 use crate::cache::Cache;
 use crate::config::{CacheConfig, Config, ExecutionConfig};
 use crate::execution_streams::ExecutionStreams;
+use crate::log_masks::LogMaskFile;
 use crate::metrics::Metrics;
 
 /// The database file below the data folder.
@@ -49,6 +50,8 @@ pub struct App {
     pub runners: Arc<Runners>,
     /// The log room.
     pub logs: Arc<LogRoom>,
+    /// What is masked in it.
+    log_masks: LogMaskFile,
     /// Streams of bytes in the log room.
     pub streams: LogStreams,
     /// Records in the log room.
@@ -89,6 +92,8 @@ impl App {
             .await?
             .context("cannot open the logs")?;
         let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
+        let own = config.registration_token.iter().cloned().collect();
+        let log_masks = LogMaskFile::open(Arc::clone(&logs), config.logs.mask_file.clone(), own)?;
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
         let records = Records::new(LogRoom::clone(&logs));
         let searches = LogSearches::new(LogRoom::clone(&logs), SearchLimits::default());
@@ -123,6 +128,7 @@ impl App {
             execution_config: config.execution.clone(),
             runners,
             logs,
+            log_masks,
             streams,
             records,
             searches,
@@ -145,6 +151,8 @@ impl App {
     pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
         let app = Arc::clone(self);
         tokio::spawn(async move { app.cache.activity.keep_flushing(app.stopping()).await });
+        let app = Arc::clone(self);
+        tokio::spawn(async move { app.log_masks.keep_reading(app.stopping()).await });
         let (app, pump) = (Arc::clone(self), self.pump());
         let pumping = tokio::spawn(async move { pump.run(app.stopping()).await });
         let app = Arc::clone(self);

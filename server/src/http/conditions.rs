@@ -36,7 +36,8 @@ impl Verdict {
 
 /// Whether a range is still wanted: `If-Range` names another content when it is not.
 pub fn range_holds(headers: &HeaderMap, tag: &str) -> bool {
-    Tags::of(headers, &header::IF_RANGE).is_none_or(|wanted| wanted.contain(tag))
+    // A weak tag says nothing of single bytes.
+    Tags::of(headers, &header::IF_RANGE).is_none_or(|wanted| wanted.0 == [tag])
 }
 
 /// The tags of one header, however many lines it has.
@@ -87,5 +88,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(header::IF_RANGE, HeaderValue::from_static("\"1\""))]);
         assert!(range_holds(&headers, "\"1\"") && !range_holds(&headers, "\"2\""));
         assert!(range_holds(&HeaderMap::new(), "\"2\""));
+        let weak = HeaderMap::from_iter([(header::IF_RANGE, HeaderValue::from_static("W/\"1\""))]);
+        assert!(!range_holds(&weak, "\"1\""));
     }
 }

@@ -1,6 +1,6 @@
-//! Logs as plain text: `GET /logs/{id}/raw`, with Range; `?follow=1` for a live tail, `?download=1` for a file.
+//! Logs as plain text: `GET /logs/{id}/raw`, with Range, or packed as the client likes it; `?follow=1` for a live tail,
+//! `?download=1` for a file.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -14,6 +14,8 @@ use millrace_engine::error::Error;
 use millrace_engine::logs::{LogTail, Start, TailEvent};
 use serde::Deserialize;
 
+use super::conditions::{Verdict, range_holds};
+use super::encoding::{self, ContentEncoding};
 use super::range::Range;
 use super::refusal::Refusal;
 use crate::app::App;
@@ -22,6 +24,11 @@ use crate::rpc::follow::{Follow, Followed};
 
 /// How much of a log is read at once, in bytes.
 const READ_BYTES: usize = 256 * 1024;
+
+const VARY: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// A log that is complete does not change.
+const A_DAY: HeaderValue = HeaderValue::from_static("private, max-age=86400");
 
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
@@ -51,10 +58,10 @@ async fn raw(
     Ok(answer(&app, &caller, &id, &wanted, &headers).await?)
 }
 
-/// The whole log as a file, for the REST route.
-pub async fn download(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Response, Error> {
+/// The whole log as a file, for the REST route; or the range of it that was asked for.
+pub async fn download(app: &Arc<App>, caller: &Caller, id: &str, headers: &HeaderMap) -> Result<Response, Error> {
     let wanted = Wanted { follow: None, download: Some("1".into()), tail: None };
-    answer(app, caller, id, &wanted, &HeaderMap::new()).await
+    answer(app, caller, id, &wanted, headers).await
 }
 
 async fn answer(
@@ -66,13 +73,12 @@ async fn answer(
 ) -> Result<Response, Error> {
     let follow = Follow::of(app, caller, id).await?;
     let mut response = if is_set(wanted.follow.as_ref()) {
-        let start = wanted.tail.map_or(Start::Offset(0), Start::LastLines);
-        let tail = follow.tail(start).await?;
-        Body::from_stream(live(Arc::clone(app), follow, tail)).into_response()
+        followed(app, follow, wanted.tail, headers).await?
     } else {
         stored(app, follow, wanted.tail, headers).await?
     };
     let set = response.headers_mut();
+    set.insert(header::VARY, VARY);
     set.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if is_set(wanted.download.as_ref())
         && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.log\""))
@@ -87,35 +93,86 @@ fn is_set(value: Option<&String>) -> bool {
     value.is_some_and(|value| !matches!(value.as_str(), "0" | "false"))
 }
 
+/// A live tail. Each piece can be read as soon as it is there, however it is packed.
+async fn followed(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
+    let Some(encoding) = ContentEncoding::wanted(headers) else { return Ok(encoding::none_wanted()) };
+    let start = tail.map_or(Start::Offset(0), Start::LastLines);
+    let tail = follow.tail(start).await?;
+    let lines = live(Arc::clone(app), follow, tail);
+    let mut response = Response::new(match encoding {
+        ContentEncoding::Identity => Body::from_stream(lines),
+        packed => Body::from_stream(encoding::packed(lines, packed, true)?),
+    });
+    encoding.tell(response.headers_mut());
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    Ok(response)
+}
+
 /// What is there now, or the range of it that was asked for.
 async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
     let head = follow.stat().await?.head;
     let length = head.stream_bytes();
-    let (status, from, to) = match (tail, Range::of(headers, length)) {
-        (Some(lines), _) if length > 0 => {
-            let first = app.logs.last_lines(&follow.id, lines, 0).await?.place.stream_offset();
-            (StatusCode::OK, first, length)
+    // What was before is gone.
+    let mut first = head.first.stream_offset();
+    if let Some(lines) = tail.filter(|_| length > 0) {
+        first = app.logs.last_lines(&follow.id, lines, 0).await?.place.stream_offset();
+    }
+    // Of a log that still grows there is nothing to compare with.
+    let tag = head.complete.then(|| format!("{length:x}-{:x}-{first:x}-{:x}", head.lines, head.last_ms));
+    let plain_tag = tag.as_deref().map(|tag| ContentEncoding::Identity.tag(tag));
+    let held = match &plain_tag {
+        Some(tag) => range_holds(headers, tag),
+        None => !headers.contains_key(header::IF_RANGE),
+    };
+    let range = if tail.is_none() && held { Range::of(headers, length) } else { Range::Whole };
+    let wanted = ContentEncoding::wanted(headers);
+    let (status, from, to, encoding) = match (range, wanted) {
+        // A range is one of the bytes as they are; who does not take those gets all, packed.
+        (Range::Part(from, to), _) if from >= first && !encoding::refuses_identity(headers) => {
+            (StatusCode::PARTIAL_CONTENT, from, to, ContentEncoding::Identity)
         }
-        (_, Range::Whole) | (Some(_), _) => (StatusCode::OK, 0, length),
-        (_, Range::Part(from, to)) => (StatusCode::PARTIAL_CONTENT, from, to),
-        (_, Range::Outside) => {
+        (Range::Outside | Range::Part(..), Some(_)) if !encoding::refuses_identity(headers) => {
             let range = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }
+        (_, Some(encoding)) if length > first => (StatusCode::OK, first, length, encoding),
+        // What is empty has no shorter form.
+        (_, Some(_)) => (StatusCode::OK, first, length, ContentEncoding::Identity),
+        (_, None) => return Ok(encoding::none_wanted()),
     };
-    let mut response = Body::from_stream(bytes(Arc::clone(app), follow, from, to)).into_response();
-    *response.status_mut() = status;
+    let tag = tag.map(|tag| encoding.tag(&tag));
+    let mut response = match Verdict::of(headers, true, tag.as_deref()) {
+        Verdict::Failed => return Ok(StatusCode::PRECONDITION_FAILED.into_response()),
+        Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        Verdict::Go => {
+            let bytes = bytes(Arc::clone(app), follow, from, to);
+            let mut response = Response::new(match encoding {
+                ContentEncoding::Identity => Body::from_stream(bytes),
+                packed => Body::from_stream(encoding::packed(bytes, packed, false)?),
+            });
+            *response.status_mut() = status;
+            let set = response.headers_mut();
+            encoding.tell(set);
+            if encoding == ContentEncoding::Identity {
+                set.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
+            }
+            if status == StatusCode::PARTIAL_CONTENT {
+                set.insert(header::CONTENT_RANGE, value(&format!("bytes {from}-{}/{length}", to - 1))?);
+            }
+            response
+        }
+    };
     let set = response.headers_mut();
     set.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    set.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
-    let cache = if head.complete { "private, max-age=86400" } else { "no-store" };
-    set.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    if status == StatusCode::PARTIAL_CONTENT
-        && let Ok(value) = HeaderValue::from_str(&format!("bytes {from}-{}/{length}", to - 1))
-    {
-        set.insert(header::CONTENT_RANGE, value);
+    set.insert(header::CACHE_CONTROL, if head.complete { A_DAY } else { NO_STORE });
+    if let Some(tag) = tag {
+        set.insert(header::ETAG, value(&tag)?);
     }
     Ok(response)
+}
+
+fn value(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text).map_err(Error::internal)
 }
 
 fn bytes(
@@ -139,11 +196,7 @@ fn bytes(
 }
 
 /// Lines as they come. The end of the log, of the server, or a fault ends the text.
-fn live(
-    app: Arc<App>,
-    follow: Follow,
-    tail: LogTail,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+fn live(app: Arc<App>, follow: Follow, tail: LogTail) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
     stream::unfold((app, follow, tail), |(app, follow, mut tail)| async move {
         loop {
             let next = tokio::select! {

@@ -8,6 +8,7 @@ mod blobs_receive;
 mod blobs_refusal;
 mod blobs_send;
 mod conditions;
+mod encoding;
 mod health;
 mod keys;
 mod logs;

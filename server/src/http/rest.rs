@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -17,8 +17,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::logs;
 use super::refusal::Refusal;
+use super::{encoding, logs};
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::rpc::follow::Follow;
@@ -136,18 +136,24 @@ async fn action(State(app): State<Arc<App>>, Extension(caller): Extension<Caller
     Ok(Json(json!({ "action": step, "jobKey": job.key, "jobState": job.state })).into_response())
 }
 
-async fn rows(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
+async fn rows(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Sent,
+) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Read, &body).await?;
-    Ok(rows_of(&app, &caller, &address, &run).await?)
+    let rows = rows_of(&app, &caller, &address, &run).await?;
+    Ok(encoding::json(&headers, &rows)?)
 }
 
-async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) -> Result<Response, Error> {
+async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) -> Result<Value, Error> {
     let Some(id) = address.log(run)? else {
-        return Ok(Json(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": false })).into_response());
+        return Ok(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": false }));
     };
     let head = Follow::of(app, caller, &id).await?.stat().await?.head;
     if head.lines == 0 {
-        return Ok(Json(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": head.complete })).into_response());
+        return Ok(json!({ "index": 0, "rows": [], "nextIndex": 0, "complete": head.complete }));
     }
     let lines =
         app.logs.read_lines(&LogId::parse(&id)?, address.index.min(head.lines), ROWS_MAX, ROWS_MAX_BYTES).await?;
@@ -155,15 +161,19 @@ async fn rows_of(app: &Arc<App>, caller: &Caller, address: &Address, run: &Run) 
     let rows: Vec<&str> = text.split_terminator('\n').collect();
     let next = lines.end().line;
     let complete = head.complete && next >= head.lines;
-    Ok(Json(json!({ "logId": id, "index": lines.place.line, "rows": rows, "nextIndex": next, "complete": complete }))
-        .into_response())
+    Ok(json!({ "logId": id, "index": lines.place.line, "rows": rows, "nextIndex": next, "complete": complete }))
 }
 
-async fn download(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {
+async fn download(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Sent,
+) -> Answer {
     let (address, run) = addressed(&app, &caller, Role::Run, &body).await?;
     let id = address.log(&run)?;
     let id = id.ok_or_else(|| Error::Precondition("the action has not begun: it has no log yet".into()))?;
-    Ok(logs::download(&app, &caller, &id).await?)
+    Ok(logs::download(&app, &caller, &id, &headers).await?)
 }
 
 async fn manual(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Sent) -> Answer {

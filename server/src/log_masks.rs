@@ -1,0 +1,90 @@
+//! What is masked in all logs whoever writes them: the secrets of the mask file, which is read again when it changes, and
+//! those of the server's own settings. Knows nothing of how they are found.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use millrace_engine::logs::{LogRoom, mask_file_values};
+
+/// How often the file is looked at, in milliseconds.
+const LOOK_MS: u64 = 2_000;
+/// The largest mask file.
+const MASK_FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Fills the masks of a log room.
+pub struct LogMaskFile {
+    logs: Arc<LogRoom>,
+    file: Option<PathBuf>,
+    own: Vec<String>,
+    /// The content that was read first.
+    first: Seen,
+}
+
+/// What tells one content of a file from the next.
+type Seen = Option<(SystemTime, u64)>;
+
+impl LogMaskFile {
+    /// Reads the file, if there is one; `own` are values besides it.
+    pub fn open(logs: Arc<LogRoom>, file: Option<PathBuf>, own: Vec<String>) -> Result<Self> {
+        let mut masks = Self { logs, file, own, first: None };
+        masks.first = masks.seen();
+        masks.read()?;
+        Ok(masks)
+    }
+
+    /// Looks at the file now and then, until the server stops.
+    pub async fn keep_reading(&self, stopping: impl Future<Output = ()>) {
+        if self.file.is_none() {
+            return;
+        }
+        let mut stopping = std::pin::pin!(stopping);
+        let mut every = tokio::time::interval(Duration::from_millis(LOOK_MS));
+        let mut seen = self.first;
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = &mut stopping => return,
+            }
+            let now = self.seen();
+            if now == seen {
+                continue;
+            }
+            match self.read() {
+                Ok(()) => {
+                    tracing::info!("the mask file was read again");
+                    seen = now;
+                }
+                // What was masked before still is.
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the changed mask file can't be used yet");
+                }
+            }
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let meta = std::fs::metadata(self.file.as_ref()?).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    }
+
+    fn read(&self) -> Result<()> {
+        let text = match &self.file {
+            None => String::new(),
+            Some(path) => {
+                let what = || format!("--log-mask-file {}", path.display());
+                let size = std::fs::metadata(path).with_context(what)?.len();
+                ensure!(size <= MASK_FILE_MAX_BYTES, "{} has {size} bytes, over {MASK_FILE_MAX_BYTES}", what());
+                std::fs::read_to_string(path).with_context(what)?
+            }
+        };
+        let own = self.own.iter().map(String::as_str);
+        let refused = self.logs.masks().replace(own.chain(mask_file_values(&text)));
+        if !refused.is_empty() {
+            let (count, why) = (refused.len(), refused[0]);
+            tracing::warn!(count, ?why, "some values of the mask file are not masked");
+        }
+        Ok(())
+    }
+}
