@@ -1,7 +1,8 @@
 -- What has happened and is not yet in the logs of events: a row for each transaction that tells something, written with it.
 CREATE TABLE event_outbox (
-    -- AUTOINCREMENT: ids of events begin with this number, and are never given twice.
-    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- One more than the last one's, which is never removed: ids of events begin with this number and are not given twice.
+    -- (AUTOINCREMENT writes a page more in every transaction.)
+    id     INTEGER PRIMARY KEY,
     -- How many events it has.
     events INTEGER NOT NULL,
     -- How many it stands for: more, when it is what is told of events that were lost.

@@ -32,7 +32,7 @@ pub trait EventOutbox: Send + Sync + 'static {
     /// The id of the last row; None: it is empty.
     async fn newest(&self) -> Result<Option<u64>>;
 
-    /// Removes all rows up to this one: they were told.
+    /// Removes the events of all rows up to this one: they were told. A row without events may stay.
     async fn remove(&self, up_to: u64) -> Result<()>;
 
     /// Adds what is part of no other transaction.

@@ -16,7 +16,9 @@ use super::error::During;
 const PUT: &str = "INSERT INTO event_outbox (events, stands_for, body) VALUES ($1, $1, $2)";
 const READ: &str = "SELECT id, events, body FROM event_outbox WHERE id > $1 ORDER BY id";
 const NEWEST: &str = "SELECT MAX(id) FROM event_outbox";
-const REMOVE: &str = "DELETE FROM event_outbox WHERE id <= $1";
+const REMOVE: &str = "DELETE FROM event_outbox WHERE id < $1";
+/// The last row is emptied and stays, so that its number is not given again.
+const EMPTY: &str = "UPDATE event_outbox SET events = 0, stands_for = 0, body = '' WHERE id = $1";
 const COUNT: &str = "SELECT COALESCE(SUM(events), 0) FROM event_outbox";
 const SIZES: &str = "SELECT id, events, stands_for FROM event_outbox ORDER BY id";
 const LOSE: &str = "UPDATE event_outbox SET events = 1, stands_for = $2, body = $3 WHERE id = $1";
@@ -67,8 +69,11 @@ impl EventOutbox for SqliteStore {
     async fn remove(&self, up_to: u64) -> Result<()> {
         self.write("remove what was told", move |connection| {
             Box::pin(async move {
-                let query = sqlx::query(REMOVE).bind(up_to as i64);
-                query.execute(connection).await.during("remove what was told").map(|_| ())
+                for statement in [REMOVE, EMPTY] {
+                    let query = sqlx::query(statement).bind(up_to as i64);
+                    query.execute(&mut *connection).await.during("remove what was told")?;
+                }
+                Ok(())
             })
         })
         .await
@@ -111,7 +116,7 @@ async fn shorten(connection: &mut SqliteConnection, max_events: i64, now_ms: i64
         }
     }
     let Some(place) = place else { return Ok(None) };
-    let query = sqlx::query(REMOVE).bind(place - 1);
+    let query = sqlx::query(REMOVE).bind(place);
     query.execute(&mut *connection).await.during("give up events")?;
     let query = sqlx::query(LOSE).bind(place).bind(gone).bind(body(&[lost(gone as u64, now_ms)]));
     query.execute(&mut *connection).await.during("give up events")?;
