@@ -134,7 +134,7 @@ function Usage({ usage }: { usage: readonly LogUsage[] }) {
               Kind
             </th>
             {["Logs", "Length", "On the disk", "Smaller by"].map((head) => (
-              <th key={head} scope="col" className={`${cell} font-normal`}>
+              <th key={head} scope="col" className={`${cell} font-normal ${head === "Smaller by" ? "hidden sm:table-cell" : ""}`}>
                 {head}
               </th>
             ))}
@@ -142,14 +142,14 @@ function Usage({ usage }: { usage: readonly LogUsage[] }) {
         </thead>
         <tbody>
           {rows.map(({ word, logs, size, stored }) => (
-            <tr key={word} className={word === "All" ? "font-medium" : ""}>
-              <th scope="row" className="border-b py-1 text-left font-[inherit]">
+            <tr key={word} className={word === "All" ? "font-semibold" : ""}>
+              <th scope="row" className={`border-b py-1 text-left ${word === "All" ? "" : "font-normal"}`}>
                 {word}
               </th>
               <td className={cell}>{countText(logs)}</td>
               <td className={cell}>{bytesText(size)}</td>
               <td className={cell}>{bytesText(stored)}</td>
-              <td className={`${cell} text-muted`}>{ratioText(size, stored)}</td>
+              <td className={`${cell} hidden text-muted sm:table-cell`}>{ratioText(size, stored)}</td>
             </tr>
           ))}
         </tbody>
