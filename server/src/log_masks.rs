@@ -88,3 +88,51 @@ impl LogMaskFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_engine::clock::SystemClock;
+    use millrace_engine::logs::LogLimits;
+    use millrace_engine::logs::memory::MemoryLogs;
+
+    use super::*;
+
+    fn room() -> Arc<LogRoom> {
+        Arc::new(LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(SystemClock), LogLimits::default()))
+    }
+
+    fn masked(logs: &LogRoom, text: &str) -> bool {
+        logs.masks().current().is_some_and(|set| set.is_in(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn is_read_again_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("masks");
+        let error = format!("{:#}", LogMaskFile::open(room(), Some(path.clone()), vec![]).err().unwrap());
+        assert!(error.contains("--log-mask-file") && error.contains("masks"), "{error}");
+        std::fs::write(&path, "# secrets\nhunter2\n").unwrap();
+        let logs = room();
+        let file = LogMaskFile::open(Arc::clone(&logs), Some(path.clone()), vec!["own-token".into()]).unwrap();
+        assert!(masked(&logs, "hunter2") && masked(&logs, "own-token") && !masked(&logs, "swordfish"));
+        let reading = tokio::spawn(async move { file.keep_reading(std::future::pending()).await });
+        std::fs::write(&path, "swordfish is long\n").unwrap();
+        let changed = async {
+            while !masked(&logs, "swordfish is long") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), changed).await.expect("it is read again");
+        assert!(!masked(&logs, "hunter2") && masked(&logs, "own-token"));
+        reading.abort();
+    }
+
+    #[test]
+    fn without_a_file_there_may_be_values() {
+        let logs = room();
+        LogMaskFile::open(Arc::clone(&logs), None, vec![]).unwrap();
+        assert!(logs.masks().current().is_none());
+        LogMaskFile::open(Arc::clone(&logs), None, vec!["own-token".into()]).unwrap();
+        assert!(masked(&logs, "own-token"));
+    }
+}

@@ -15,7 +15,7 @@ use millrace_bench::wire::runner_v1::runner_service_client::RunnerServiceClient 
 use millrace_runner::{Config as RunnerConfig, Shutdown};
 use millrace_server::app::App;
 use millrace_server::auth::{Issue, Role};
-use millrace_server::config::{Config, RawCacheConfig, RawExecutionConfig, TlsFiles};
+use millrace_server::config::{Config, RawCacheConfig, RawExecutionConfig, RawLogConfig, TlsFiles};
 use millrace_server::serve;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -45,6 +45,8 @@ pub struct Options {
     pub cache: RawCacheConfig,
     /// Remote execution.
     pub execution: RawExecutionConfig,
+    /// The log room.
+    pub logs: RawLogConfig,
     /// How long a stream of operations says nothing at most, in milliseconds; None: as in earnest.
     pub keep_alive_ms: Option<u64>,
 }
@@ -58,6 +60,7 @@ impl Default for Options {
             tls: None,
             cache: RawCacheConfig::default(),
             execution: RawExecutionConfig::default(),
+            logs: RawLogConfig::default(),
             keep_alive_ms: None,
         }
     }
@@ -118,6 +121,7 @@ impl TestApp {
             lease_ms: options.lease_ms,
             cache: options.cache.resolve().expect("settings of the cache"),
             execution,
+            logs: options.logs.resolve().expect("settings of the log room"),
         };
         let server = serve::open(&config).await.expect("the server opens");
         let (url, app) = (server.url.clone(), Arc::clone(&server.app));
