@@ -9,23 +9,24 @@ use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
 use millrace_engine::events::{EventOutbox, EventPump};
 use millrace_engine::execution::{Execution, ExecutionOptions, KnownRunner};
-use millrace_engine::invocations::{InvocationLimits, Invocations};
+use millrace_engine::invocations::Invocations;
+use millrace_engine::logs::LogRoom;
 use millrace_engine::logs::records::Records;
 use millrace_engine::logs::search::{LogSearches, SearchLimits};
 use millrace_engine::logs::streams::LogStreams;
-use millrace_engine::logs::{LogLimits, LogRoom};
 use millrace_engine::runners::{Runner, Runners};
 use millrace_engine::scheduler::{Dispatch, Run, Scheduler, TICK_MS};
 use millrace_store::blobs::disk::{DiskBlobs, DiskBlobsOptions};
-use millrace_store::logs::disk::{DiskLogs, DiskLogsOptions};
+use millrace_store::logs::disk::{ArchiveOptions, DiskLogs, DiskLogsOptions};
 use millrace_store::sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Caller, Gate, Tokens, stream_key};
 use crate::cache::Cache;
-use crate::config::{CacheConfig, Config, ExecutionConfig};
+use crate::config::{CacheConfig, Config, ExecutionConfig, LogConfig};
 use crate::execution_streams::ExecutionStreams;
+use crate::log_keeping::{LogKeeping, LogNeighbours};
 use crate::log_masks::LogMaskFile;
 use crate::metrics::Metrics;
 
@@ -52,6 +53,8 @@ pub struct App {
     pub logs: Arc<LogRoom>,
     /// What is masked in it.
     log_masks: LogMaskFile,
+    /// How long what is kept in it, and what that came to.
+    pub log_keeping: LogKeeping,
     /// Streams of bytes in the log room.
     pub streams: LogStreams,
     /// Records in the log room.
@@ -86,12 +89,12 @@ impl App {
         let store = SqliteStore::open(database)
             .await
             .with_context(|| format!("cannot open the database {}", database.display()))?;
-        let folder = data.join(LOGS_FOLDER);
+        let (folder, log_options) = (data.join(LOGS_FOLDER), log_options(&config.logs));
         // It reads the journal of an earlier process: that blocks.
-        let disk = tokio::task::spawn_blocking(move || DiskLogs::open(&folder, DiskLogsOptions::default()))
+        let disk = tokio::task::spawn_blocking(move || DiskLogs::open(&folder, log_options))
             .await?
             .context("cannot open the logs")?;
-        let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), LogLimits::default()));
+        let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), config.logs.limits));
         let own = config.registration_token.iter().cloned().collect();
         let log_masks = LogMaskFile::open(Arc::clone(&logs), config.logs.mask_file.clone(), own)?;
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
@@ -101,7 +104,7 @@ impl App {
             Arc::new(store.clone()),
             Arc::clone(&logs),
             Arc::clone(&clock),
-            InvocationLimits::default(),
+            config.logs.invocations,
         ));
         let runners = Arc::new(Runners::new(Arc::new(store.clone()), Arc::clone(&clock)));
         let tokens = Arc::new(Tokens::open(data, Arc::new(store.clone()), Arc::clone(&clock))?);
@@ -121,6 +124,16 @@ impl App {
             .context("cannot open the queue of remote execution")?;
         let outputs = ExecutionStreams::new(Arc::clone(&execution), Arc::clone(&cache.blobs));
         streams.set_fallback(Arc::new(outputs));
+        let (metrics, events) = (Metrics::new(), Arc::new(store.clone()) as Arc<dyn EventOutbox>);
+        let neighbours = LogNeighbours {
+            scheduler: Arc::clone(&scheduler),
+            execution: Arc::clone(&execution),
+            invocations: Arc::clone(&invocations),
+            events: Arc::clone(&events),
+            metrics: metrics.logs.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let log_keeping = LogKeeping::new(LogRoom::clone(&logs), neighbours, &config.logs);
         let app = Self {
             dispatch: Dispatch::new(Arc::clone(&scheduler), Arc::clone(&execution)),
             scheduler,
@@ -129,16 +142,17 @@ impl App {
             runners,
             logs,
             log_masks,
+            log_keeping,
             streams,
             records,
             searches,
-            events: Arc::new(store.clone()),
+            events,
             invocations,
             cache,
             cache_config: config.cache.clone(),
             gate,
             clock,
-            metrics: Metrics::new(),
+            metrics,
             store,
             health: OnceLock::new(),
             stop: CancellationToken::new(),
@@ -153,6 +167,8 @@ impl App {
         tokio::spawn(async move { app.cache.activity.keep_flushing(app.stopping()).await });
         let app = Arc::clone(self);
         tokio::spawn(async move { app.log_masks.keep_reading(app.stopping()).await });
+        let app = Arc::clone(self);
+        let keeping = tokio::spawn(async move { app.log_keeping.run(app.stopping()).await });
         let (app, pump) = (Arc::clone(self), self.pump());
         let pumping = tokio::spawn(async move { pump.run(app.stopping()).await });
         let app = Arc::clone(self);
@@ -170,6 +186,7 @@ impl App {
                 }
             }
             // What happened until now is told.
+            let _ = keeping.await;
             let _ = pumping.await;
         })
     }
@@ -249,6 +266,15 @@ impl App {
         }
         self.execution.close().await;
         self.store.close().await;
+    }
+}
+
+fn log_options(config: &LogConfig) -> DiskLogsOptions {
+    let archive = config.archive.as_ref();
+    DiskLogsOptions {
+        file_segment_bytes: config.segment_bytes,
+        archive: archive.map(|to| ArchiveOptions { folder: to.folder.clone(), after_ms: to.after_ms }),
+        ..DiskLogsOptions::default()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod dev;
 mod execution_streams;
 pub mod http;
+mod log_keeping;
 mod log_masks;
 pub mod metrics;
 mod open_files;

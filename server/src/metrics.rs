@@ -2,6 +2,7 @@
 
 mod cache;
 mod execution;
+mod logs;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use cache::CacheMetrics;
 use execution::ExecutionMetrics;
 
 pub use execution::ActionTimes;
+pub use logs::LogMetrics;
 
 /// A route and how it answered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -51,6 +53,8 @@ pub struct Metrics {
     cache: CacheMetrics,
     /// Remote execution.
     pub execution: ExecutionMetrics,
+    /// The log room.
+    pub logs: LogMetrics,
 }
 
 impl Default for Metrics {
@@ -75,6 +79,7 @@ impl Metrics {
             runners: Family::default(),
             cache: CacheMetrics::default(),
             execution: ExecutionMetrics::default(),
+            logs: LogMetrics::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "HTTP requests by route and status", metrics.requests.clone());
@@ -87,6 +92,7 @@ impl Metrics {
         registry.register("runners", "Runners by state", metrics.runners.clone());
         metrics.cache.register(registry);
         metrics.execution.register(registry);
+        metrics.logs.register(registry);
         metrics
     }
 
@@ -127,6 +133,7 @@ impl Metrics {
         self.runners.get_or_create(&RunnerState { state: "offline" }).set((runners.len() - online) as i64);
         self.cache.read(app);
         self.execution.read(app);
+        self.logs.read(app);
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(millrace_engine::error::Error::internal)?;
         Ok(text)

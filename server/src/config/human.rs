@@ -20,7 +20,9 @@ pub fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>> {
 /// A time in milliseconds: 90d, 12h, 0.
 pub fn duration_ms(flag: &str, text: Option<&str>) -> Result<Option<u64>> {
     let wrong = |text: &str| {
-        anyhow::anyhow!("{flag} {text:?} is not a time: give a whole number with s, m, h, d or w, below a thousand years")
+        anyhow::anyhow!(
+            "{flag} {text:?} is not a time: give a whole number with s, m, h, d or w, below a thousand years"
+        )
     };
     text.map(|text| parse_ms(text.trim()).ok_or_else(|| wrong(text))).transpose()
 }
@@ -50,7 +52,9 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, ms) in [("0", 0), ("0s", 0), ("5s", 5_000), ("2m", 120_000), ("12 h", 43_200_000), ("1w", 604_800_000)] {
+        for (text, ms) in
+            [("0", 0), ("0s", 0), ("5s", 5_000), ("2m", 120_000), ("12 h", 43_200_000), ("1w", 604_800_000)]
+        {
             assert_eq!(duration_ms("--x", Some(text)).unwrap(), Some(ms), "{text}");
         }
         assert_eq!(duration_ms("--x", None).unwrap(), None);

@@ -28,6 +28,8 @@ const ABANDONED_MIN_MS: u64 = 60_000;
 const LOG_MAX_MIN_BYTES: u64 = 64 * 1024;
 /// The least rate, in bytes a second: a call of the largest size must be through before its caller gives up.
 const RATE_MIN_BYTES: u64 = 1 << 20;
+/// A named log that is too long is shortened by so many bytes at a time.
+const SEGMENT_BYTES: u64 = 64 << 20;
 /// The most builds that are remembered.
 const BUILDS_MAX: u32 = 1_000_000;
 
@@ -75,7 +77,12 @@ pub struct RawLogConfig {
     #[arg(id = "log_archive", long = "log-archive", env = "MILLRACE_LOG_ARCHIVE", value_name = "DIR")]
     pub archive: Option<PathBuf>,
     /// How long after their end logs go there [default: 7d]
-    #[arg(id = "log_archive_after", long = "log-archive-after", env = "MILLRACE_LOG_ARCHIVE_AFTER", value_name = "TIME")]
+    #[arg(
+        id = "log_archive_after",
+        long = "log-archive-after",
+        env = "MILLRACE_LOG_ARCHIVE_AFTER",
+        value_name = "TIME"
+    )]
     pub archive_after: Option<String>,
     /// A file with secrets, one a line, that are masked in all logs; read again when it changes
     #[arg(id = "log_mask_file", long = "log-mask-file", env = "MILLRACE_LOG_MASK_FILE", value_name = "FILE")]
@@ -91,6 +98,8 @@ pub struct LogConfig {
     pub sweep_ms: u64,
     /// The limits of one log.
     pub limits: LogLimits,
+    /// A named log that is too long is shortened by so many bytes at a time. Must stay the same for a data folder.
+    pub segment_bytes: u64,
     /// Where old logs go.
     pub archive: Option<LogArchive>,
     /// Secrets that are masked in all logs.
@@ -152,6 +161,7 @@ impl RawLogConfig {
             retention,
             sweep_ms,
             limits,
+            segment_bytes: SEGMENT_BYTES,
             archive: self.archive.map(|folder| LogArchive { folder, after_ms }),
             mask_file: self.mask_file,
             invocations,
@@ -201,7 +211,10 @@ mod tests {
     fn what_is_not_said_has_a_default() {
         let config = RawLogConfig::default().resolve().unwrap();
         let retention = config.retention;
-        assert_eq!((retention.age_ms, retention.records_age_ms, retention.abandoned_ms), (90 * DAY_MS, 90 * DAY_MS, 7 * DAY_MS));
+        assert_eq!(
+            (retention.age_ms, retention.records_age_ms, retention.abandoned_ms),
+            (90 * DAY_MS, 90 * DAY_MS, 7 * DAY_MS)
+        );
         assert_eq!((retention.count, retention.max_bytes, retention.records_max_bytes), (0, 0, 1 << 30));
         assert_eq!((config.limits.log_max_bytes, config.limits.rate_bytes), (4 << 30, 64 << 20));
         assert_eq!((config.sweep_ms, config.archive, config.mask_file), (3_600_000, None, None));

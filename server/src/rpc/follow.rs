@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::log_keeping::kept_for;
 
 /// How often a quiet tail says that it lives, in milliseconds.
 const FOLLOW_HEARTBEAT_MS: u64 = 10_000;
@@ -70,6 +71,7 @@ impl Follow {
     pub async fn stat(&self) -> Result<LogStat> {
         match self.app.logs.stat(&self.id).await {
             Err(LogError::NotFound(_)) if self.may_come().await? => Ok(LogStat::default()),
+            Err(LogError::NotFound(_)) => Err(self.not_there().await?),
             other => Ok(other?),
         }
     }
@@ -85,7 +87,33 @@ impl Follow {
     /// A tail; it waits for a log that may still come.
     pub async fn tail(&self, start: Start) -> Result<LogTail> {
         let missing = self.attend().await?;
-        Ok(self.app.logs.tail(&self.id, start, missing).await?)
+        match self.app.logs.tail(&self.id, start, missing).await {
+            Err(LogError::NotFound(_)) => Err(self.not_there().await?),
+            other => Ok(other?),
+        }
+    }
+
+    /// Why there is no such log: it was removed, or there never was one.
+    async fn not_there(&self) -> Result<Error> {
+        let was_there = match self.app.invocations.of_log(None, &self.id).await {
+            Ok(Some(invocation)) => invocation.complete,
+            Ok(None) | Err(Error::NotFound(_)) => self.step_had_run().await?,
+            Err(error) => return Err(error),
+        };
+        Ok(Error::NotFound(if was_there {
+            let kept = kept_for(self.app.log_keeping.reaper.retention());
+            format!("log {} was removed by retention (logs are kept {kept}) and is", self.id)
+        } else {
+            format!("log {}", self.id)
+        }))
+    }
+
+    /// Whether the log is of a step that has run.
+    async fn step_had_run(&self) -> Result<bool> {
+        let action = self.id.as_str().rsplit_once('.').and_then(|(_, action)| action.parse::<usize>().ok());
+        let job = self.job().await?.filter(|job| job.state.is_final());
+        let step = job.as_ref().zip(action).and_then(|(job, action)| job.steps.get(action));
+        Ok(step.is_some_and(|step| step.started_ms.is_some()))
     }
 
     /// Sees to it that the log gets its end as long as this lives; says what to do while there is none.

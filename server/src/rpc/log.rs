@@ -7,13 +7,14 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures::stream;
 use millrace_engine::error::Error;
-use millrace_engine::logs::{LogLines, LogPlace, LogStat, LogTail, MarkKind, Start, TailEvent};
+use millrace_engine::logs::{LogLines, LogPlace, LogTail, MarkKind, Start, TailEvent};
 use millrace_proto::millrace::v1 as api;
 use millrace_proto::millrace::v1::follow_request::Start as WireStart;
 use millrace_proto::millrace::v1::follow_response::Event;
 
 use super::follow::{Follow, Followed};
 use super::log_search::Searching;
+use super::log_room;
 use super::status::status;
 use super::until_stopping;
 use crate::app::App;
@@ -97,10 +98,11 @@ impl api::LogService for LogDoor {
 
     async fn get_log_room(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         _request: ServiceRequest<'_, api::GetLogRoomRequest>,
     ) -> ServiceResult<api::GetLogRoomResponse> {
-        Err(ConnectError::unimplemented("GetLogRoom is not served yet"))
+        let caller = auth::require(&ctx, Role::Read)?;
+        Response::ok(log_room::state(&self.app, &caller).await.map_err(status)?)
     }
 }
 

@@ -26,6 +26,7 @@ pub mod follow;
 mod invocation;
 mod log;
 mod log_search;
+mod log_room;
 mod log_stream;
 mod operation;
 mod operation_filter;

@@ -47,6 +47,8 @@ pub struct Options {
     pub execution: RawExecutionConfig,
     /// The log room.
     pub logs: RawLogConfig,
+    /// What a named log is shortened by, in bytes; None: as in earnest.
+    pub log_segment_bytes: Option<u64>,
     /// How long a stream of operations says nothing at most, in milliseconds; None: as in earnest.
     pub keep_alive_ms: Option<u64>,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             cache: RawCacheConfig::default(),
             execution: RawExecutionConfig::default(),
             logs: RawLogConfig::default(),
+            log_segment_bytes: None,
             keep_alive_ms: None,
         }
     }
@@ -111,6 +114,10 @@ impl TestApp {
         if let Some(ms) = options.keep_alive_ms {
             execution.keep_alive = Duration::from_millis(ms);
         }
+        let mut logs = options.logs.resolve().expect("settings of the log room");
+        if let Some(bytes) = options.log_segment_bytes {
+            logs.segment_bytes = bytes;
+        }
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: folder.path().join("data"),
@@ -121,7 +128,7 @@ impl TestApp {
             lease_ms: options.lease_ms,
             cache: options.cache.resolve().expect("settings of the cache"),
             execution,
-            logs: options.logs.resolve().expect("settings of the log room"),
+            logs,
         };
         let server = serve::open(&config).await.expect("the server opens");
         let (url, app) = (server.url.clone(), Arc::clone(&server.app));

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_gets_one() {
-        let flags_of = |append: &LogAppend| -> Vec<u64> { line_words(&append.words).map(|word| word & 0xFFFF).collect() };
+        let flags_of =
+            |append: &LogAppend| -> Vec<u64> { line_words(&append.words).map(|word| word & 0xFFFF).collect() };
         let warning = flags::ROOM | MarkKind::Warning.bits();
         let plain = LogAppend::default().with_notice(&LogHead::default(), "##[warning]x", 5);
         assert_eq!((&plain.text[..], plain.room_bytes, flags_of(&plain)), (&b"##[warning]x\n"[..], 13, vec![warning]));

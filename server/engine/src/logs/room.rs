@@ -66,7 +66,14 @@ impl LogRoom {
     /// A room over a store. There must be no other room over the same store.
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>, limits: LogLimits) -> Self {
         let rates = LogRates::new(Arc::clone(&clock), limits.rate_bytes, limits.rate_burst_bytes);
-        Self { inner: Arc::new(Inner { store, clock, limits, lives: Arc::default(), rates, masks: LogMasks::default() }) }
+        Self {
+            inner: Arc::new(Inner { store, clock, limits, lives: Arc::default(), rates, masks: LogMasks::default() }),
+        }
+    }
+
+    /// The limits of one log.
+    pub fn limits(&self) -> &LogLimits {
+        &self.inner.limits
     }
 
     /// An empty batch to fill with rows and give to [`Self::append`].

@@ -10,7 +10,7 @@ use super::content;
 use super::event::{Effects, Event, Report};
 use super::run::{Job, Run, State, Stop};
 use super::start::{self, NewRun};
-use super::store::{Applied, Claim, Claimed, Held, RunQuery, RunStore};
+use super::store::{Applied, Claim, Claimed, Held, RunEnd, RunQuery, RunStore};
 use super::waiters::Waiters;
 use super::{CHANGES_BACKLOG_MAX, TICK_RUNS_MAX, rerun};
 use crate::clock::Clock;
@@ -271,6 +271,11 @@ impl Scheduler {
     /// The job at an address, without the rest of its run.
     pub async fn job_at(&self, run_id: &str, stage: u32, row: u32) -> Result<Option<Job>> {
         self.store.job_at(run_id, stage, row).await
+    }
+
+    /// How the newest attempt at this run's number ended; None: there is no such run.
+    pub async fn end(&self, run_id: &str) -> Result<Option<RunEnd>> {
+        self.store.end(run_id).await
     }
 
     /// What runners have in their hands.

@@ -55,6 +55,15 @@ pub struct RunQuery {
     pub limit: u32,
 }
 
+/// How a run ended that may have been tried again: attempts share logs, so what counts is the newest of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The project.
+    pub project: String,
+    /// When the newest attempt ended, in Unix milliseconds; None: it goes on.
+    pub ended_ms: Option<i64>,
+}
+
 /// A task in a runner's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -81,6 +90,9 @@ pub trait RunStore: Send + Sync + 'static {
 
     /// A run with its jobs.
     async fn get(&self, id: &str) -> Result<Option<Run>>;
+
+    /// How the newest attempt at this run's number ended; None: there is no such run.
+    async fn end(&self, id: &str) -> Result<Option<RunEnd>>;
 
     /// The id of the newest attempt of the run with this number; `None` for the project: of any.
     async fn find(&self, project: Option<&str>, number: u64) -> Result<Option<String>>;

@@ -3,8 +3,9 @@
 
 use async_trait::async_trait;
 use millrace_engine::error::{Error, Result};
-use millrace_engine::scheduler::store::{Applied, Claim, Claimed, Held, RunQuery, RunStore};
+use millrace_engine::scheduler::store::{Applied, Claim, Claimed, Held, RunEnd, RunQuery, RunStore};
 use millrace_engine::scheduler::{Effects, Event, Job, Lease, Run, State, created_event, transition};
+use serde::Deserialize;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqliteExecutor};
 
 use super::SqliteStore;
@@ -36,8 +37,19 @@ const NOTE_NUMBER: &str = "INSERT INTO projects (name, last_number) VALUES ($1, 
     ON CONFLICT (name) DO UPDATE SET last_number = excluded.last_number WHERE excluded.last_number > projects.last_number";
 const BY_REQUEST: &str = "SELECT id FROM runs WHERE project = $1 AND request_id = $2 AND request_id <> ''";
 const FIND: &str = "SELECT id FROM runs WHERE number = $1 AND project = $2 ORDER BY attempt DESC LIMIT 1";
+const NEWEST_ATTEMPT: &str = "SELECT newest.project, newest.head FROM runs asked
+    JOIN runs newest ON newest.number = asked.number AND newest.project = asked.project
+    WHERE asked.id = $1 ORDER BY newest.attempt DESC LIMIT 1";
 const FIND_ANY: &str = "SELECT id FROM runs WHERE number = $1 ORDER BY created_ms DESC, attempt DESC, id DESC LIMIT 1";
 const JOB_AT: &str = "SELECT doc FROM jobs WHERE run_id = $1 AND stage = $2 AND stage_row = $3";
+
+/// What a run's head says of its end.
+#[derive(Deserialize)]
+struct HeadEnd {
+    state: State,
+    created_ms: i64,
+    finished_ms: Option<i64>,
+}
 
 #[async_trait]
 impl RunStore for SqliteStore {
@@ -49,6 +61,15 @@ impl RunStore for SqliteStore {
 
     async fn get(&self, id: &str) -> Result<Option<Run>> {
         load(self.readers(), id).await
+    }
+
+    async fn end(&self, id: &str) -> Result<Option<RunEnd>> {
+        let query = sqlx::query_as(NEWEST_ATTEMPT).bind(id);
+        let found: Option<(String, String)> = query.fetch_optional(self.readers()).await.during("read a run's end")?;
+        let Some((project, head)) = found else { return Ok(None) };
+        let head: HeadEnd = serde_json::from_str(&head).during("read a stored run's end")?;
+        let ended_ms = head.state.is_final().then(|| head.finished_ms.unwrap_or(head.created_ms));
+        Ok(Some(RunEnd { project, ended_ms }))
     }
 
     async fn find(&self, project: Option<&str>, number: u64) -> Result<Option<String>> {

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::logs::project::ProjectHash;
 use crate::logs::{LogError, LogId};
 
 /// The log of the platform's own events, which only the server writes.
@@ -52,6 +53,11 @@ impl NamedLog {
         let is_hash = project.len() == PROJECT_DIGITS
             && project.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
         (is_hash && !name.is_empty()).then(|| Self(log.clone()))
+    }
+
+    /// What the ids of a project's named logs begin with; None: of all.
+    pub fn id_prefix(project: Option<ProjectHash>) -> String {
+        project.map_or_else(|| PREFIX.to_owned(), |project| format!("{PREFIX}{project}."))
     }
 
     /// Its log.

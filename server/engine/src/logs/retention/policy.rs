@@ -129,6 +129,16 @@ pub struct Excess {
 }
 
 impl Excess {
+    /// What is too many.
+    pub fn of_units(self) -> Self {
+        Self { bytes: HashMap::new(), ..self }
+    }
+
+    /// What is too large.
+    pub fn of_bytes(self) -> Self {
+        Self { units: HashMap::new(), ..self }
+    }
+
     /// Nothing is too much.
     pub fn is_empty(&self) -> bool {
         self.units.is_empty() && self.bytes.is_empty()
@@ -200,16 +210,32 @@ mod tests {
         let (count, size) = (Some(Count), Some(Size));
         for (retention, kept, chosen) in [
             (keep(5, 0, 0), vec![one("a", Job, 1, 100)], vec![None]), // Age is not looked at here.
-            (keep(0, 1, 0), vec![one("a", Job, 1, 9), one("a", Job, 2, 9), one("a", Job, 3, 9)], vec![count, count, None]),
+            (
+                keep(0, 1, 0),
+                vec![one("a", Job, 1, 9), one("a", Job, 2, 9), one("a", Job, 3, 9)],
+                vec![count, count, None],
+            ),
             (keep(0, 1, 0), vec![one("a", Job, 1, 9), one("b", Job, 2, 9), one("a", Build, 3, 9)], vec![None; 3]),
             (keep(0, 1, 0), vec![one("a", Stream, 1, 9), one("a", Stream, 0, 9)], vec![count, None]),
             (keep(0, 1, 0), vec![one("a", Stream, 0, 9), one("a", Stream, 0, 9)], vec![None; 2]),
-            (keep(0, 0, 20), vec![one("a", Job, 1, 9), one("a", Build, 2, 9), one("a", Job, 3, 9)], vec![size, None, None]),
+            (
+                keep(0, 0, 20),
+                vec![one("a", Job, 1, 9), one("a", Build, 2, 9), one("a", Job, 3, 9)],
+                vec![size, None, None],
+            ),
             (keep(0, 0, 20), vec![one("a", Job, 1, 9), one("b", Build, 2, 9), one("a", Job, 3, 9)], vec![None; 3]),
-            (keep(0, 0, 20), vec![one("a", Job, 1, 5), one("a", Job, 2, 5), one("a", Job, 0, 50)], vec![size, size, None]),
+            (
+                keep(0, 0, 20),
+                vec![one("a", Job, 1, 5), one("a", Job, 2, 5), one("a", Job, 0, 50)],
+                vec![size, size, None],
+            ),
             (keep(0, 0, 20), vec![one("a", Records, 1, 50), one("a", Job, 2, 5)], vec![None; 2]),
             // The run that is too many frees enough: the older stream stays.
-            (keep(0, 1, 20), vec![one("a", Stream, 1, 9), one("a", Job, 2, 9), one("a", Job, 3, 9)], vec![None, count, None]),
+            (
+                keep(0, 1, 20),
+                vec![one("a", Stream, 1, 9), one("a", Job, 2, 9), one("a", Job, 3, 9)],
+                vec![None, count, None],
+            ),
         ] {
             assert_eq!(choose(&retention, &kept), chosen, "{retention:?} {kept:?}");
         }

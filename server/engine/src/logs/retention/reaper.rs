@@ -105,11 +105,8 @@ impl Reaper {
     pub async fn sweep(&self) -> LogSweep {
         let _turn = self.turn.lock().await;
         let started_ms = self.now_ms();
-        let mut pass = Pass {
-            now_ms: started_ms,
-            sweep: LogSweep { started_ms, ..LogSweep::default() },
-            ..Pass::default()
-        };
+        let mut pass =
+            Pass { now_ms: started_ms, sweep: LogSweep { started_ms, ..LogSweep::default() }, ..Pass::default() };
         for shard in 0..SURVEY_SHARDS {
             for unit in self.survey(shard, &mut pass).await {
                 if let Err(error) = self.look(unit, &mut pass).await {
@@ -117,7 +114,9 @@ impl Reaper {
                 }
             }
         }
-        self.remove_excess(&mut pass).await;
+        // What is too many goes first: what that frees does not have to be freed again.
+        self.remove_excess(&mut pass, Excess::of_units).await;
+        self.remove_excess(&mut pass, Excess::of_bytes).await;
         pass.sweep.ended_ms = self.now_ms();
         let Pass { sweep, usage, .. } = pass;
         *self.found() = Found { usage: Arc::new(usage), last: Some(sweep) };
@@ -210,7 +209,8 @@ impl Reaper {
                 continue;
             }
             let days = self.retention.abandoned_ms / (24 * 3_600_000);
-            let long = if days > 1 { format!("{days} days") } else { format!("{} s", self.retention.abandoned_ms / 1_000) };
+            let long =
+                if days > 1 { format!("{days} days") } else { format!("{} s", self.retention.abandoned_ms / 1_000) };
             let words = format!("##[warning]Nothing came for {long} and nobody ended this log: the server has.");
             match self.room.end_quiet(&log.id, log.head.lines, &words).await {
                 Ok(ended) => pass.sweep.ended_logs += u64::from(ended),
@@ -219,10 +219,10 @@ impl Reaper {
         }
     }
 
-    /// Removes what is too much by count and size, the oldest first.
-    async fn remove_excess(&self, pass: &mut Pass) {
+    /// Removes what is too much, the oldest first.
+    async fn remove_excess(&self, pass: &mut Pass, part: fn(Excess) -> Excess) {
         loop {
-            let excess = pass.tally.excess(&self.retention);
+            let excess = part(pass.tally.excess(&self.retention));
             if excess.is_empty() {
                 return;
             }
@@ -277,8 +277,7 @@ impl Reaper {
         if unit.logs.iter().any(|log| self.room.is_in_use(&log.id)) {
             return false;
         }
-        let mut removed =
-            RemovedLogs { of: unit.of.clone(), project, reason, logs: 0, stored_bytes: 0 };
+        let mut removed = RemovedLogs { of: unit.of.clone(), project, reason, logs: 0, stored_bytes: 0 };
         let mut all = true;
         for log in &unit.logs {
             match self.room.delete(&log.id).await {

@@ -110,9 +110,8 @@ pub struct RoomUsage {
 impl RoomUsage {
     /// What logs of a kind take: of one project, or of all.
     pub fn of(&self, kind: LogKind, project: Option<ProjectHash>) -> LogUsage {
-        let theirs = |(of, of_kind): &(ProjectHash, LogKind)| {
-            *of_kind == kind && project.is_none_or(|project| project == *of)
-        };
+        let theirs =
+            |(of, of_kind): &(ProjectHash, LogKind)| *of_kind == kind && project.is_none_or(|project| project == *of);
         let mut sum = LogUsage::default();
         for (_, usage) in self.by_project.iter().filter(|(key, _)| theirs(key)) {
             sum.logs += usage.logs;

@@ -23,7 +23,11 @@ impl Clock for Noon {
 }
 
 fn streams_with(log_max_bytes: u64) -> LogStreams {
-    let room = LogRoom::new(Arc::new(MemoryLogs::default()), Arc::new(Noon), LogLimits { log_max_bytes, ..LogLimits::default() });
+    let room = LogRoom::new(
+        Arc::new(MemoryLogs::default()),
+        Arc::new(Noon),
+        LogLimits { log_max_bytes, ..LogLimits::default() },
+    );
     LogStreams::new(room, [7; 32])
 }
 

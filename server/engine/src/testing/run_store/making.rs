@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{NOW, depth, run_with_queued, stored};
 use crate::error::Error;
-use crate::scheduler::store::RunStore;
+use crate::scheduler::store::{RunEnd, RunStore};
 use crate::scheduler::{Job, LogsOf, Run, State, Stop, StopRequest};
 
 pub async fn run<F: Future<Output = Arc<dyn RunStore>>>(open: impl Fn() -> F) {
@@ -14,6 +14,7 @@ pub async fn run<F: Future<Output = Arc<dyn RunStore>>>(open: impl Fn() -> F) {
     a_given_number_is_kept(&*open().await).await;
     a_request_makes_one_run(open().await).await;
     runs_are_found_by_number(&*open().await).await;
+    a_run_has_ended_with_its_newest_attempt(&*open().await).await;
 }
 
 /// A run in which every field differs from its default.
@@ -52,6 +53,22 @@ fn full(id: &str) -> Run {
     job.steps[0].exit_code = Some(-1);
     job.steps[0].summary = "# Summary".into();
     run
+}
+
+async fn a_run_has_ended_with_its_newest_attempt(store: &dyn RunStore) {
+    let end = async |id: &str| store.end(id).await.expect("reads");
+    let (project, ended) = ("mill".to_owned(), Run { state: State::Success, finished_ms: Some(NOW + 2), ..full("a") });
+    assert_eq!(end("a").await, None);
+    let number = store.create(ended.clone()).await.expect("creates").number;
+    store.create(Run { id: "other".into(), request_id: String::new(), ..ended.clone() }).await.expect("creates");
+    assert_eq!(end("a").await, Some(RunEnd { project: project.clone(), ended_ms: Some(NOW + 2) }));
+    store.create(Run { attempt: 2, number, state: State::Queued, ..full("b") }).await.expect("creates");
+    for id in ["a", "b"] {
+        assert_eq!(end(id).await, Some(RunEnd { project: project.clone(), ended_ms: None }), "{id}");
+    }
+    let third = Run { id: "c".into(), attempt: 3, number, state: State::Failure, finished_ms: Some(NOW + 9), ..ended };
+    store.create(third).await.expect("creates");
+    assert_eq!(end("a").await, Some(RunEnd { project, ended_ms: Some(NOW + 9) }));
 }
 
 async fn a_run_comes_back_as_it_was(store: &dyn RunStore) {
