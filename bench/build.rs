@@ -13,8 +13,13 @@ const FILES: &[&str] = &[
     "millrace/v1/runner.proto",
     "millrace/v1/queue.proto",
     "millrace/v1/invocation.proto",
+    "log/v1/log.proto",
     "google/devtools/build/v1/publish_build_event.proto",
 ];
+
+/// A client of the commit log that knows only what its protocol had from the beginning.
+const PROGLOG_ROOT: &str = "proto";
+const PROGLOG_FILE: &str = "proglog.proto";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {
@@ -23,6 +28,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     let set = protox::compile(FILES, [PROTO_ROOT])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    generate(set, out.clone())?;
+    // The same package as the server's own, as strangers have it.
+    println!("cargo:rerun-if-changed={PROGLOG_ROOT}/{PROGLOG_FILE}");
+    let out = out.join("proglog");
+    std::fs::create_dir_all(&out)?;
+    generate(protox::compile([PROGLOG_FILE], [PROGLOG_ROOT])?, out)
+}
+
+fn generate(set: prost_types::FileDescriptorSet, out: PathBuf) -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure().build_server(false).include_file("_wire.rs").out_dir(out).compile_fds(set)?;
     Ok(())
 }

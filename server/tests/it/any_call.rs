@@ -1,5 +1,6 @@
 //! Calls any method of any service with an empty message and tells how it ended: for tables of all methods.
 
+use millrace_bench::wire::log_v1::{self, log_client::LogClient};
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -36,6 +37,11 @@ pub async fn ends_with(test: &TestApp, method: &str, token: Option<&str>) -> (Co
         if method.ends_with("/WatchRuns") {
             // Nothing comes until something changes.
             test.run("jobs: { a: { runs-on: nobody, steps: [{ run: a }] } }").await;
+        }
+        if method.ends_with("/ConsumeStream") {
+            // The same.
+            let record = Some(log_v1::Record { value: b"one".to_vec(), offset: 0 });
+            LogClient::new(test.wire()).produce(log_v1::ProduceRequest { record, log: None }).await?;
         }
         stream.message().await.map(drop)
     };

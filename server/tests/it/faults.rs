@@ -7,6 +7,7 @@ mod disk_full;
 mod execution;
 mod killed_at_sync;
 mod proxy;
+mod records;
 mod runner_killed;
 mod scene;
 mod server_away;

@@ -58,7 +58,7 @@ impl Made {
     }
 
     /// The id of its log, as the viewer asks for it.
-    fn log_id(&self) -> String {
+    pub fn log_id(&self) -> String {
         use sha2::{Digest, Sha256};
         let id = self.name.rsplit('/').next().expect("an id");
         format!("s.{}.{id}", hex(&Sha256::digest(&self.remote.instance)[..8]))
