@@ -19,7 +19,7 @@ use super::{
     progress::{Place, Progress},
     report::{LAST_LINES_MAX, Report},
     state::{is_final, known},
-    tail::{LogTail, Tail},
+    tail::{LogTail, Reading, Tail},
     watch::{RunWatch, Watch},
 };
 
@@ -39,8 +39,8 @@ pub struct Follow<'a> {
     server: &'a Server,
     progress: &'a mut dyn Progress,
     wanted: Wanted,
-    /// Where to begin in the logs that are there at first; others are read from their beginning.
-    first_start: Start,
+    /// What is wanted of the logs that are there at first; others have no lines from before.
+    reading: Reading,
     run: Run,
     seen_run: bool,
     shown: HashMap<String, (State, String)>,
@@ -68,7 +68,7 @@ impl<'a> Follow<'a> {
             server,
             progress,
             wanted: Box::new(|_, _| true),
-            first_start: Start::Offset(0),
+            reading: Reading::Lines(Start::Offset(0)),
             run,
             seen_run: false,
             shown: HashMap::new(),
@@ -86,10 +86,10 @@ impl<'a> Follow<'a> {
         self
     }
 
-    /// Where to begin in the logs that are there at first.
+    /// What is wanted of the logs.
     #[must_use]
-    pub fn first_start(mut self, start: Start) -> Self {
-        self.first_start = start;
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
         self
     }
 
@@ -144,7 +144,7 @@ impl<'a> Follow<'a> {
     /// Follows the logs of steps that have begun, in each job one after the other, and forgets those of executions that
     /// were given up.
     fn open_logs(&mut self) {
-        let start = if self.seen_run { Start::Offset(0) } else { self.first_start.clone() };
+        let reading = if self.seen_run { self.reading.of_later_log() } else { self.reading.clone() };
         let mut present = HashSet::new();
         self.held_back = false;
         for job in &self.run.jobs {
@@ -167,7 +167,7 @@ impl<'a> Follow<'a> {
                 }
                 let log = self.logs.entry(step.log_id.clone()).or_insert_with(|| StepLog::new(job, step));
                 log.again = false;
-                self.tails.insert(step.log_id.clone(), LogTail::new(self.server, &step.log_id, start.clone()));
+                self.tails.insert(step.log_id.clone(), reading.start(self.server, &step.log_id, true));
                 held = true;
             }
         }
@@ -187,6 +187,7 @@ impl<'a> Follow<'a> {
                 log.keep(&data);
                 self.progress.lines(&log.place, &data)?;
             }
+            Tail::Found(hits) => self.progress.found(&log.place, &hits)?,
             Tail::Gap { bytes, reason } => {
                 let text = format!("{}: {bytes} bytes of the log are gone: {reason}", log.place);
                 self.progress.note(&text)?;
@@ -282,7 +283,7 @@ impl StepLog {
             if self.last.len() == LAST_LINES_MAX {
                 self.last.pop_front();
             }
-            self.last.push_back(line.bytes.to_vec());
+            self.last.push_back(line.bytes.into_owned());
         }
     }
 

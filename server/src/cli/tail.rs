@@ -7,17 +7,19 @@ use std::{
     time::Instant,
 };
 
-use bytes::Buf;
 use connectrpc::{ConnectError, ErrorCode};
 use futures::Stream;
-use millrace_proto::millrace::v1::{FollowData, FollowRequest, Log, follow_request::Start, follow_response::Event};
+use millrace_proto::millrace::v1::{
+    FollowData, FollowRequest, Log, SearchHit, follow_request::Start, follow_response::Event,
+};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     client::Server,
     exit::CliError,
-    line::LINE_META_BYTES,
+    position::Position,
     retry::{Backoff, SILENCE_MAX, may_pass},
+    search_tail::Search,
 };
 
 /// How many messages of a log may wait to be shown; then the server waits.
@@ -28,8 +30,10 @@ const TAIL_QUEUE_MAX: usize = 8;
 pub enum Tail {
     /// First of each connection: the log as it was then.
     Hello(Log),
-    /// Whole lines that were not there before.
+    /// Whole lines that were not there before; those that were split are together, as far as memory goes.
     Lines(FollowData),
+    /// In their place, when only those with some text are wanted.
+    Found(Vec<SearchHit>),
     /// A part of the log is gone.
     Gap {
         /// How many bytes.
@@ -39,10 +43,38 @@ pub enum Tail {
     },
     /// The connection broke; it is being made again.
     Away(String),
-    /// Last: the log is complete.
+    /// Last: the log is complete, or all that was there has come.
     End,
     /// Last: the log can't be had.
     Failed(CliError),
+}
+
+/// What is wanted of a log.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// All from some place on.
+    Lines(Start),
+    /// What has some text in it.
+    Found(Search),
+}
+
+impl Reading {
+    /// The same of a log that begins later: it has no lines from before.
+    pub fn of_later_log(&self) -> Self {
+        match self {
+            Self::Lines(Start::SinceMillis(millis)) => Self::Lines(Start::SinceMillis(*millis)),
+            Self::Lines(Start::Offset(_) | Start::LastLines(_)) => Self::Lines(Start::Offset(0)),
+            Self::Found(search) => Self::Found(Search { last_lines: None, ..search.clone() }),
+        }
+    }
+
+    /// Begins to read a log; with `follow` to its end, without as far as it has come.
+    pub fn start(&self, server: &Server, log_id: &str, follow: bool) -> LogTail {
+        match self {
+            Self::Lines(start) => LogTail::new(server, log_id, start.clone(), follow),
+            Self::Found(search) => search.start(server, log_id, follow),
+        }
+    }
 }
 
 /// A log being followed: a stream of what it has to say. Ends when dropped.
@@ -52,12 +84,19 @@ pub struct LogTail {
 }
 
 impl LogTail {
-    /// Begins to follow a log.
-    pub fn new(server: &Server, log_id: &str, start: Start) -> Self {
+    /// Begins to read a log; with `follow` to its end, without as far as it has come.
+    pub fn new(server: &Server, log_id: &str, start: Start, follow: bool) -> Self {
+        let (server, log_id) = (server.clone(), log_id.to_owned());
+        Self::of(|sender| Follower { server, log_id, follow, position: Position::at(start), sender }.follow())
+    }
+
+    /// A stream of what somebody sends.
+    pub(super) fn of<F>(sends: impl FnOnce(mpsc::Sender<Tail>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (sender, receiver) = mpsc::channel(TAIL_QUEUE_MAX);
-        let follower =
-            Follower { server: server.clone(), log_id: log_id.to_owned(), position: Position::at(start), sender };
-        Self { receiver, task: tokio::spawn(follower.follow()) }
+        Self { receiver, task: tokio::spawn(sends(sender)) }
     }
 }
 
@@ -76,18 +115,45 @@ impl Drop for LogTail {
 }
 
 /// How a stream came to its end.
-enum Outcome {
-    /// The log is complete.
+pub(super) enum Outcome {
+    /// All has come.
     Complete,
     /// Nobody listens any more.
     Unheard,
-    /// The stream broke.
-    Broken(ConnectError),
+    /// Another call goes on.
+    Again,
+}
+
+/// After a break: tells of it, and waits until it is time to try again. No: it is given up, and that was told.
+pub(super) async fn retry(
+    server: &Server,
+    sender: &mpsc::Sender<Tail>,
+    backoff: &mut Backoff,
+    error: ConnectError,
+) -> bool {
+    let first = !backoff.is_away();
+    let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
+    // Nobody listens any more: then nobody misses it.
+    let Some(wait) = wait else {
+        _ = sender.send(Tail::Failed(server.explain(&error))).await;
+        return false;
+    };
+    if first {
+        let why = error.message.unwrap_or_else(|| error.code.as_str().to_owned());
+        _ = sender.send(Tail::Away(why)).await;
+    }
+    tokio::time::sleep(wait).await;
+    true
+}
+
+pub(super) fn silence() -> ConnectError {
+    ConnectError::new(ErrorCode::Unavailable, format!("the server said nothing for {} s", SILENCE_MAX.as_secs()))
 }
 
 struct Follower {
     server: Server,
     log_id: String,
+    follow: bool,
     position: Position,
     sender: mpsc::Sender<Tail>,
 }
@@ -97,127 +163,52 @@ impl Follower {
         let mut backoff = Backoff::default();
         loop {
             let error = match self.stream(&mut backoff).await {
-                Outcome::Complete => return self.tell(Tail::End).await,
-                Outcome::Unheard => return,
-                Outcome::Broken(error) => error,
+                Ok(Outcome::Complete) => {
+                    for last in self.position.rest().into_iter().chain([Tail::End]) {
+                        // Nobody listens any more: then nobody misses it.
+                        _ = self.sender.send(last).await;
+                    }
+                    return;
+                }
+                Ok(Outcome::Unheard) => return,
+                Ok(Outcome::Again) => continue,
+                Err(error) => error,
             };
-            let first = !backoff.is_away();
-            let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
-            let Some(wait) = wait else {
-                return self.tell(Tail::Failed(self.server.explain(&error))).await;
-            };
-            if first {
-                self.tell(Tail::Away(error.message.unwrap_or_else(|| error.code.as_str().to_owned()))).await;
+            if !retry(&self.server, &self.sender, &mut backoff, error).await {
+                return;
             }
-            tokio::time::sleep(wait).await;
         }
     }
 
-    async fn stream(&mut self, backoff: &mut Backoff) -> Outcome {
+    async fn stream(&mut self, backoff: &mut Backoff) -> Result<Outcome, ConnectError> {
         let request =
             FollowRequest { log_id: self.log_id.clone(), start: Some(self.position.request()), ..Default::default() };
         let client = self.server.logs();
-        let mut stream = match timeout(SILENCE_MAX, client.follow(request)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Outcome::Broken(error),
-            Err(_) => return Outcome::Broken(silence()),
-        };
+        let mut stream = timeout(SILENCE_MAX, client.follow(request)).await.map_err(|_| silence())??;
         loop {
-            let message = match timeout(SILENCE_MAX, stream.message()).await {
-                Ok(Ok(Some(message))) => message.to_owned_message(),
-                Ok(Ok(None)) => {
-                    return Outcome::Broken(ConnectError::unavailable("the server ended the stream"));
-                }
-                Ok(Err(error)) => return Outcome::Broken(error),
-                Err(_) => return Outcome::Broken(silence()),
-            };
+            let message = timeout(SILENCE_MAX, stream.message()).await.map_err(|_| silence())??;
+            let message = message.ok_or_else(|| ConnectError::unavailable("the server ended the stream"))?;
             backoff.reset();
-            let tails = match message.event {
+            let tails = match message.to_owned_message().event {
                 Some(Event::Hello(hello)) => {
-                    hello.log.into_option().map_or_else(Vec::new, |log| self.position.hello(log))
+                    let offset = hello.offset;
+                    hello.log.into_option().map_or_else(Vec::new, |log| self.position.hello(log, offset))
                 }
                 Some(Event::Data(data)) => self.position.data(*data),
                 Some(Event::Gap(gap)) => self.position.gap(gap.offset, gap.reason),
                 Some(Event::Heartbeat(_)) | None => Vec::new(),
-                Some(Event::End(_)) => return Outcome::Complete,
+                Some(Event::End(_)) => return Ok(Outcome::Complete),
             };
             for tail in tails {
                 if self.sender.send(tail).await.is_err() {
-                    return Outcome::Unheard;
+                    return Ok(Outcome::Unheard);
                 }
             }
-        }
-    }
-
-    async fn tell(&self, tail: Tail) {
-        // Nobody listens any more: then nobody misses it.
-        _ = self.sender.send(tail).await;
-    }
-}
-
-fn silence() -> ConnectError {
-    ConnectError::new(ErrorCode::Unavailable, format!("the server said nothing for {} s", SILENCE_MAX.as_secs()))
-}
-
-/// How far a log has been read.
-#[derive(Debug)]
-struct Position {
-    start: Start,
-    /// The byte to go on at, once known.
-    next: Option<u64>,
-}
-
-impl Position {
-    fn at(start: Start) -> Self {
-        let next = match start {
-            Start::Offset(offset) => Some(offset),
-            Start::LastLines(_) | Start::SinceMillis(_) => None,
-        };
-        Self { start, next }
-    }
-
-    fn request(&self) -> Start {
-        self.next.map_or_else(|| self.start.clone(), Start::Offset)
-    }
-
-    fn hello(&mut self, log: Log) -> Vec<Tail> {
-        if matches!(self.start, Start::LastLines(0)) {
-            self.next.get_or_insert(log.size_bytes);
-        }
-        vec![Tail::Hello(log)]
-    }
-
-    fn data(&mut self, mut data: FollowData) -> Vec<Tail> {
-        let mut tails = Vec::new();
-        if let Some(next) = self.next {
-            if data.offset > next {
-                tails.extend(self.gap(data.offset, "the server left it out".to_owned()));
-            } else if data.offset < next {
-                drop_lines_before(&mut data, next);
+            if !self.follow && self.position.is_at_goal() {
+                return Ok(Outcome::Complete);
             }
         }
-        self.next = Some(data.offset + data.data.len() as u64);
-        if !data.data.is_empty() {
-            tails.push(Tail::Lines(data));
-        }
-        tails
     }
-
-    fn gap(&mut self, offset: u64, reason: String) -> Vec<Tail> {
-        let bytes = offset.saturating_sub(self.next.unwrap_or(offset));
-        self.next = Some(offset);
-        vec![Tail::Gap { bytes, reason }]
-    }
-}
-
-/// Removes the whole lines that lie before a byte of the log.
-fn drop_lines_before(data: &mut FollowData, next: u64) {
-    let known = usize::try_from(next - data.offset).unwrap_or(usize::MAX).min(data.data.len());
-    let lines = memchr::memchr_iter(b'\n', &data.data[..known]).count();
-    data.data.advance(known);
-    data.line_meta.advance((lines * LINE_META_BYTES).min(data.line_meta.len()));
-    data.first_line += lines as u64;
-    data.offset += known as u64;
 }
 
 #[cfg(test)]

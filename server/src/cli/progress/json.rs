@@ -89,16 +89,15 @@ pub fn run_event(run: &Run, url: &str) -> Value {
 
 /// A line of a log; its number is from 1, as people see it.
 pub fn line_event(place: &Place, line: &Line<'_>) -> Value {
-    let mut event = json!({
-        "event": "line",
-        "job": place.job,
-        "step": place.index + 1,
-        "name": place.step,
-        "line": line.number + 1,
-        "time": if line.time_millis == 0 { Value::Null } else { utc(line.time_millis).into() },
-        "stream": if line.stderr { "stderr" } else { "stdout" },
-        "text": clean(line.bytes, false),
-    });
+    let mut event = if place.is_step() {
+        json!({ "event": "line", "job": place.job, "step": place.index + 1, "name": place.step })
+    } else {
+        json!({ "event": "line", "logId": place.log_id })
+    };
+    event["line"] = (line.number + 1).into();
+    event["time"] = if line.time_millis == 0 { Value::Null } else { utc(line.time_millis).into() };
+    event["stream"] = if line.stderr { "stderr" } else { "stdout" }.into();
+    event["text"] = clean(&line.bytes, false).into();
     if line.continued {
         event["continued"] = true.into();
     }
@@ -113,7 +112,7 @@ mod tests {
     fn a_line_says_where_and_when() {
         let place = Place { job: "test (a)".to_owned(), index: 1, step: "Run".to_owned(), log_id: "l".to_owned() };
         let line =
-            Line { number: 41, time_millis: 1500, stderr: true, continued: false, bytes: b"\x1b[31mhi\x1b[0m\n" };
+            Line { number: 41, time_millis: 1500, stderr: true, continued: false, bytes: b"\x1b[31mhi\x1b[0m\n"[..].into() };
         assert_eq!(
             line_event(&place, &line).to_string(),
             r#"{"event":"line","job":"test (a)","step":2,"name":"Run","line":42,"time":"1970-01-01T00:00:01.500Z","stream":"stderr","text":"hi"}"#

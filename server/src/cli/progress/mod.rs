@@ -9,7 +9,7 @@ pub use json::line_event;
 use std::{fmt, io};
 
 use clap::ValueEnum;
-use millrace_proto::millrace::v1::{FollowData, Job, Log, Run, State, Step};
+use millrace_proto::millrace::v1::{FollowData, Job, Log, Run, SearchHit, State, Step};
 
 use super::{
     output::{Output, stdout_is_terminal},
@@ -54,6 +54,10 @@ pub trait Progress {
     fn hello(&mut self, place: &Place, log: &Log) -> io::Result<()>;
     /// A log said something.
     fn lines(&mut self, place: &Place, data: &FollowData) -> io::Result<()>;
+    /// Lines of a log with what was searched for; only a display that is used for searches gets them.
+    fn found(&mut self, _place: &Place, _hits: &[SearchHit]) -> io::Result<()> {
+        Ok(())
+    }
     /// Something to know that is no part of the run.
     fn note(&mut self, text: &str) -> io::Result<()>;
     /// Show what was told so far.
@@ -62,10 +66,10 @@ pub trait Progress {
     fn end(&mut self, report: &Report) -> io::Result<()>;
 }
 
-/// Where in a run a line was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a line was said: in a step of a run, or in a log that is no step's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The job's key.
+    /// The job's key; empty for a log by its id.
     pub job: String,
     /// The step's place, from 0.
     pub index: u32,
@@ -80,11 +84,21 @@ impl Place {
     pub fn of(job: &Job, step: &Step) -> Self {
         Self { job: job.key.clone(), index: step.index, step: step.name.clone(), log_id: step.log_id.clone() }
     }
+
+    /// Of a log by its id.
+    pub fn log(log_id: &str) -> Self {
+        Self { log_id: log_id.to_owned(), ..Self::default() }
+    }
+
+    /// Whether it is a step's.
+    pub fn is_step(&self) -> bool {
+        !self.job.is_empty()
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} / {}", self.job, self.step)
+        if self.is_step() { write!(f, "{} / {}", self.job, self.step) } else { f.write_str(&self.log_id) }
     }
 }
 

@@ -72,7 +72,7 @@ impl Progress for Plain {
         let colour = self.output.colour();
         for line in lines_of(data) {
             self.output.bytes(prefix.as_bytes())?;
-            self.output.line(&show(line.bytes, colour))?;
+            self.output.line(&show(&line.bytes, colour))?;
         }
         self.flush()
     }

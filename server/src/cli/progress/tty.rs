@@ -111,7 +111,7 @@ impl Progress for Tty {
     }
 
     fn lines(&mut self, place: &Place, data: &FollowData) -> io::Result<()> {
-        let last = lines_of(data).map(|line| clean(line.bytes, false)).filter(|text| !text.trim().is_empty()).last();
+        let last = lines_of(data).map(|line| clean(&line.bytes, false)).filter(|text| !text.trim().is_empty()).last();
         if let (Some(text), Some(bar)) = (last, self.running.get(&(place.job.clone(), place.index))) {
             bar.set_message(text);
         }

@@ -1,8 +1,8 @@
-//! Of the position alone, and of a tail against a log service that cuts its streams.
+//! A tail against a log service that cuts its streams.
 
 #![allow(refining_impl_trait)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use connectrpc::{ConnectRpcService, RequestContext, Response, Router, ServiceRequest, ServiceResult, ServiceStream};
 use futures::StreamExt;
@@ -14,79 +14,19 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::cli::client::ServerArgs;
-
-fn data(offset: u64, first_line: u64, text: &str) -> FollowData {
-    let lines = text.matches('\n').count();
-    FollowData {
-        offset,
-        first_line,
-        data: text.as_bytes().to_vec().into(),
-        line_meta: (0..lines).flat_map(|at| ((first_line + at as u64) << 16).to_le_bytes()).collect::<Vec<_>>().into(),
-        ..Default::default()
-    }
-}
-
-fn texts(tails: Vec<Tail>) -> Vec<String> {
-    tails
-        .into_iter()
-        .map(|tail| match tail {
-            Tail::Lines(data) => String::from_utf8_lossy(&data.data).into_owned(),
-            Tail::Gap { bytes, .. } => format!("gap {bytes}"),
-            other => format!("{other:?}"),
-        })
-        .collect()
-}
-
-#[test]
-fn resumes_at_the_byte_it_came_to() {
-    let mut position = Position::at(Start::Offset(0));
-    assert_eq!(texts(position.data(data(0, 0, "one\ntwo\n"))), ["one\ntwo\n"]);
-    assert_eq!(position.request(), Start::Offset(8));
-}
-
-#[test]
-fn the_last_lines_are_asked_for_until_some_came() {
-    let mut position = Position::at(Start::LastLines(2));
-    assert_eq!(position.request(), Start::LastLines(2));
-    position.data(data(100, 9, "x\n"));
-    assert_eq!(position.request(), Start::Offset(102));
-}
-
-#[test]
-fn only_what_is_new_begins_at_the_end_even_when_nothing_comes() {
-    let mut position = Position::at(Start::LastLines(0));
-    position.hello(Log { size_bytes: 50, ..Default::default() });
-    assert_eq!(position.request(), Start::Offset(50));
-    position.hello(Log { size_bytes: 80, ..Default::default() });
-    assert_eq!(position.request(), Start::Offset(50), "what came while away is not skipped");
-}
-
-#[test]
-fn what_came_before_is_not_shown_twice() {
-    let mut position = Position::at(Start::Offset(0));
-    position.data(data(0, 0, "one\ntwo\n"));
-    let tails = position.data(data(4, 1, "two\nthree\n"));
-    let Some(Tail::Lines(new)) = tails.first() else { panic!("{tails:?}") };
-    assert_eq!((&new.data[..], new.first_line, new.offset), (&b"three\n"[..], 2, 8));
-    assert_eq!(new.line_meta[..], (2_u64 << 16).to_le_bytes());
-    assert!(position.data(data(8, 2, "three\n")).is_empty());
-}
-
-#[test]
-fn a_hole_is_told_whoever_notices_it() {
-    let mut position = Position::at(Start::Offset(0));
-    assert_eq!(texts(position.gap(10, "retention".to_owned())), ["gap 10"]);
-    assert_eq!(texts(position.data(data(10, 2, "a\n"))), ["a\n"]);
-    assert_eq!(texts(position.data(data(20, 5, "b\n"))), ["gap 8", "b\n"]);
-}
+use crate::cli::position::tests::{data, texts};
 
 /// What a fake log service does with one connection: what it says, and the error it breaks with, if it does.
 type Script = (Vec<Event>, Option<ConnectError>);
 
 /// Answers the connections with one script after the other and remembers where each began.
+#[derive(Default)]
 struct FakeLogs {
-    scripts: std::sync::Mutex<std::vec::IntoIter<Script>>,
-    starts: std::sync::Mutex<Vec<Option<Start>>>,
+    scripts: Mutex<std::vec::IntoIter<Script>>,
+    starts: Mutex<Vec<Option<Start>>>,
+    found: Mutex<std::vec::IntoIter<Vec<Result<SearchResponse, ConnectError>>>>,
+    /// The first line of each search.
+    searches: Mutex<Vec<u64>>,
 }
 
 impl LogService for FakeLogs {
@@ -100,6 +40,25 @@ impl LogService for FakeLogs {
         _: ServiceRequest<'_, ReadLinesRequest>,
     ) -> ServiceResult<ReadLinesResponse> {
         Err(ConnectError::unimplemented("read_lines"))
+    }
+
+    async fn search(
+        &self,
+        _: RequestContext,
+        request: ServiceRequest<'_, SearchRequest>,
+    ) -> ServiceResult<ServiceStream<SearchResponse>> {
+        let request = request.to_owned_message();
+        self.searches.lock().unwrap().push(request.first_line);
+        let answers = self.found.lock().unwrap().next().ok_or_else(|| ConnectError::not_found("no such log"))?;
+        Response::stream_ok(futures::stream::iter(answers))
+    }
+
+    async fn get_log_room(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, GetLogRoomRequest>,
+    ) -> ServiceResult<GetLogRoomResponse> {
+        Err(ConnectError::unimplemented("get_log_room"))
     }
 
     async fn follow(
@@ -143,20 +102,26 @@ fn end() -> Event {
     FollowEnd::default().into()
 }
 
-/// Follows a log over scripts; what the tail said, and where its connections began.
-async fn followed(scripts: Vec<Script>) -> (Vec<String>, Vec<Option<Start>>) {
-    let fake = Arc::new(FakeLogs { scripts: scripts.into_iter().into(), starts: std::sync::Mutex::default() });
-    let router = Router::new().add_service::<FakeLogs, _>(Arc::clone(&fake));
+/// All that a reader of the fake says.
+async fn said(fake: &Arc<FakeLogs>, reading: Reading, follow: bool) -> Vec<String> {
+    let router = Router::new().add_service::<FakeLogs, _>(Arc::clone(fake));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let app = axum::Router::new().fallback_service(ConnectRpcService::new(router));
     #[expect(clippy::disallowed_methods, reason = "a fake on loopback needs no timeouts")]
     let serving = tokio::spawn(async move { axum::serve(listener, app).await });
     let server = Server::new(&ServerArgs { server: url, token: None, ca_cert: None }).unwrap();
-    let said = LogTail::new(&server, "log", Start::Offset(0)).collect::<Vec<_>>().await;
+    let said = reading.start(&server, "log", follow).collect::<Vec<_>>().await;
     serving.abort();
+    texts(said.into_iter().filter(|tail| !matches!(tail, Tail::Hello(_))).collect())
+}
+
+/// Follows a log over scripts; what the tail said, and where its connections began.
+async fn followed(scripts: Vec<Script>) -> (Vec<String>, Vec<Option<Start>>) {
+    let fake = Arc::new(FakeLogs { scripts: Mutex::new(scripts.into_iter()), ..FakeLogs::default() });
+    let said = said(&fake, Reading::Lines(Start::Offset(0)), true).await;
     let starts = fake.starts.lock().unwrap().clone();
-    (texts(said.into_iter().filter(|tail| !matches!(tail, Tail::Hello(_))).collect()), starts)
+    (said, starts)
 }
 
 #[tokio::test]
@@ -189,4 +154,36 @@ async fn a_log_that_is_not_there_is_not_asked_for_again() {
     let (said, starts) = followed(Vec::new()).await;
     assert_eq!(starts.len(), 1);
     assert!(said.len() == 1 && said[0].contains("no such log"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_is_there_by_now_has_an_end() {
+    let begins_at = |offset| FollowHello { log: Log { size_bytes: 8, ..Default::default() }.into(), offset, ..Default::default() };
+    for (begin, script, expected) in [
+        (0, vec![lines(0, 0, "one\ntwo\n")], vec!["one\ntwo\n", "End"]),
+        (8, vec![], vec!["End"]),
+        (4, vec![lines(4, 1, "two\n")], vec!["two\n", "End"]),
+    ] {
+        let script = [vec![begins_at(begin).into()], script].concat();
+        let scripts = Mutex::new(vec![(script, None)].into_iter());
+        let fake = Arc::new(FakeLogs { scripts, ..FakeLogs::default() });
+        assert_eq!(said(&fake, Reading::Lines(Start::SinceMillis(5)), false).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_search_goes_on_after_the_last_line_that_came() {
+    let answer = |lines: &[u64], truncated, done| {
+        let hit = |line: &u64| SearchHit { line: *line, ..Default::default() };
+        Ok(SearchResponse { hits: lines.iter().map(hit).collect(), truncated, done, ..Default::default() })
+    };
+    let found = vec![
+        vec![answer(&[3, 5], false, false), Err(ConnectError::unavailable("stopping"))],
+        vec![answer(&[], false, false), answer(&[8], true, false), answer(&[], true, true)],
+        vec![answer(&[9], false, false), answer(&[11], false, true)],
+    ];
+    let fake = Arc::new(FakeLogs { found: Mutex::new(found.into_iter()), ..FakeLogs::default() });
+    let said = said(&fake, Reading::Found(Search::default()), false).await;
+    assert_eq!(said, ["found 3 5", "Away(\"stopping\")", "found 8", "found 9", "found 11", "End"]);
+    assert_eq!(*fake.searches.lock().unwrap(), [0, 6, 9]);
 }
