@@ -64,6 +64,9 @@ pub struct Arguments {
     /// How long each part of `idle-runners` lasts
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     idle_seconds: u64,
+    /// How large the log of `log-search` and `log-read` is
+    #[arg(long, default_value_t = 1_000_000_000, value_name = "BYTES")]
+    bytes: u64,
     #[command(flatten)]
     reapi: ReapiArguments,
     /// Serve this file and an empty call: the limits are measured with it
@@ -118,6 +121,10 @@ enum What {
     LogIngest,
     /// From a row's sending to its sight in a tail
     LogLatency,
+    /// Search of one large log, to the first hit and to the end, beside grep
+    LogSearch,
+    /// Lines anywhere in one large log
+    LogRead,
     /// From a line's writing to its sight by 50 and by 1 000 tails of a log stream
     Logstream,
     /// What waiting runners cost
@@ -189,6 +196,8 @@ async fn run_one(target: &mut Target, arguments: &Arguments, what: What) -> Resu
         What::Dispatch => measure::dispatch::dispatch(target, arguments.runs).await?,
         What::LogIngest => measure::log_ingest::log_ingest(target, arguments.seconds).await?,
         What::LogLatency => measure::log_latency::log_latency(target).await?,
+        What::LogSearch => measure::log_search::log_search(target, arguments.bytes).await?,
+        What::LogRead => measure::log_read::log_read(target, arguments.bytes).await?,
         What::Logstream => measure::logstream::logstream(target).await?,
         What::IdleRunners => {
             measure::idle_runners::idle_runners(target, arguments.runners, arguments.idle_seconds).await?

@@ -1,11 +1,14 @@
 //! One file a measurement.
 
+pub mod big_log;
 pub mod calibrate;
 pub mod dispatch;
 pub mod idle_runners;
 pub mod limits;
 pub mod log_ingest;
 pub mod log_latency;
+pub mod log_read;
+pub mod log_search;
 pub mod logstream;
 pub mod own_runner;
 pub mod reapi;

@@ -30,10 +30,14 @@ fn millrace(arguments: &[&str]) -> Command {
     command
 }
 
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+/// A command that has ended.
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
 }
 
 impl From<Output> for Ended {
@@ -50,17 +54,24 @@ async fn ended(arguments: &[&str]) -> Ended {
     within(&arguments.join(" "), millrace(arguments).output()).await.expect("it starts").into()
 }
 
-async fn ended_at(test: &TestApp, arguments: &[&str]) -> Ended {
+/// The command, to be run at a server as its administrator.
+pub fn millrace_at(test: &TestApp, arguments: &[&str]) -> Command {
     let mut command = millrace(arguments);
     command.env("MILLRACE_SERVER", &test.url);
     if let Some(token) = &test.admin {
         command.env("MILLRACE_TOKEN", token);
     }
-    within(&arguments.join(" "), command.output()).await.expect("it starts").into()
+    command
 }
 
+/// The same, run to its end.
+pub async fn ended_at(test: &TestApp, arguments: &[&str]) -> Ended {
+    within(&arguments.join(" "), millrace_at(test, arguments).output()).await.expect("it starts").into()
+}
+
+/// It ended with this code, and has said all of these words.
 #[track_caller]
-fn assert_ended(ended: &Ended, code: i32, words: &[&str]) {
+pub fn assert_ended(ended: &Ended, code: i32, words: &[&str]) {
     let all = format!("{}{}", ended.out, ended.err);
     assert_eq!(ended.code, code, "{all}");
     for word in words {

@@ -14,7 +14,7 @@ use crate::app::{TestApp, within};
 const ONE_JOB: &str = "jobs:\n  one:\n    runs-on: stock\n    steps:\n      - run: echo first\n";
 
 /// A run whose log has these rows, and the agent that has its job.
-async fn printed(test: &TestApp, rows: &[&str]) -> (Agent, Run, String) {
+pub async fn printed(test: &TestApp, rows: &[&str]) -> (Agent, Run, String) {
     let mut agent = Agent::register(test, "printer").await;
     let run = test.run(ONE_JOB).await;
     agent.fetch("", 0).await.expect("a task");
@@ -25,7 +25,7 @@ async fn printed(test: &TestApp, rows: &[&str]) -> (Agent, Run, String) {
 }
 
 /// Ends the log and the job.
-async fn ended(agent: &mut Agent, run: &Run, rows: i64) {
+pub async fn ended(agent: &mut Agent, run: &Run, rows: i64) {
     let end = millrace_bench::wire::runner_v1::UpdateLogRequest { index: rows, no_more: true, ..log_of(run, &[]) };
     agent.client.update_log(end).await.expect("ended");
     agent.client.update_task(update_of(run, "success")).await.expect("success");
