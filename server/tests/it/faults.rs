@@ -4,6 +4,7 @@
 mod cache;
 mod cut_connections;
 mod disk_full;
+mod events;
 mod execution;
 mod killed_at_sync;
 mod proxy;
