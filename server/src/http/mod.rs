@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
@@ -124,9 +125,15 @@ fn route_name(path: &str, methods: &BTreeSet<String>) -> String {
 /// Tells browsers to be careful. gRPC proper is no browser's.
 async fn secure_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let ends_here = response.body().is_end_stream();
     let headers = response.headers_mut();
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web") {
+        if !ends_here {
+            // The status comes again as trailers, there with its details: a client that finds it here reads no further.
+            headers.remove("grpc-status");
+            headers.remove("grpc-message");
+        }
         return response;
     }
     for (name, value) in [

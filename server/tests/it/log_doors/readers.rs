@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bazel_remote_apis::google::bytestream as bs;
 use futures::StreamExt;
@@ -14,12 +15,14 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::contents::{Expected, lines};
-use crate::app::{TestApp, within};
+use crate::app::TestApp;
 use crate::cas_client::Remote;
 
 /// So many records are consumed one by one.
 const CONSUMED_MAX: usize = 100;
-/// The flags of a line.
+/// How long a tail may bring nothing, in seconds.
+const QUIET_MAX_SECONDS: u64 = 20;
+/// The flag of a line.
 const JOINED: u64 = 1 << 3;
 /// What Search tells of a line at most, in bytes.
 const FOUND_TEXT_MAX_BYTES: usize = 64 * 1024;
@@ -227,9 +230,13 @@ impl Following {
     }
 
     async fn next(&mut self) -> Result<(), String> {
-        match within("what comes", self.stream.next()).await {
-            Some(piece) => self.pieces.push(piece?),
-            None => self.over = true,
+        match tokio::time::timeout(Duration::from_secs(QUIET_MAX_SECONDS), self.stream.next()).await {
+            Ok(Some(piece)) => self.pieces.push(piece?),
+            Ok(None) => self.over = true,
+            Err(_) => {
+                let pieces = self.pieces.len();
+                return Err(format!("nothing came for {QUIET_MAX_SECONDS} s, after {pieces} pieces"));
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ impl LogRoom {
     /// Appends records in one go and returns the number of the first: they are durable. Goes on to its end when the caller
     /// goes away.
     pub async fn append_records(&self, id: &LogId, records: Vec<Bytes>) -> Result<u64, LogError> {
+        self.inner.rates.admit(id).await;
         let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
         let task = tokio::spawn(async move {
             let mut tries = 0;
