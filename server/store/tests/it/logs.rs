@@ -1,8 +1,12 @@
 //! Logs on disk: the suite of all stores, crashes, a full disk, and the room over them.
 
 mod crash;
+mod index;
 mod kill;
 mod model;
+mod seal_kill;
+mod sealed;
+mod sealed_view;
 
 use std::sync::Arc;
 
@@ -17,8 +21,13 @@ fn id(text: &str) -> LogId {
     LogId::parse(text).unwrap()
 }
 
+/// Complete logs stay as they are.
+fn plain() -> DiskLogsOptions {
+    DiskLogsOptions { seal_after: None, ..DiskLogsOptions::default() }
+}
+
 fn options(segment_max_bytes: u64, open_logs_max: usize) -> DiskLogsOptions {
-    DiskLogsOptions { segment_max_bytes, open_logs_max }
+    DiskLogsOptions { segment_max_bytes, open_logs_max, ..plain() }
 }
 
 fn room_over(logs: Arc<dyn LogStore>) -> LogRoom {
@@ -67,7 +76,7 @@ async fn disk_keeps_what_stores_promise() {
     conformance::run(|| {
         next.set(next.get() + 1);
         let root = folder.path().join(next.get().to_string());
-        Arc::new(DiskLogs::open(&root, DiskLogsOptions::default()).unwrap())
+        Arc::new(DiskLogs::open(&root, plain()).unwrap())
     })
     .await;
 }
@@ -84,14 +93,31 @@ async fn disk_keeps_it_with_tiny_segments_and_two_open_logs() {
     .await;
 }
 
+/// Logs of tiny files: trims take something, and reads cross from one file to the next.
+fn tiny() -> DiskLogsOptions {
+    DiskLogsOptions { file_segment_bytes: 4096, ..options(100_000, 4) }
+}
+
+#[tokio::test]
+async fn disk_keeps_it_in_tiny_files() {
+    let folder = TempDir::new().unwrap();
+    let next = std::cell::Cell::new(0);
+    conformance::run(|| {
+        next.set(next.get() + 1);
+        let root = folder.path().join(next.get().to_string());
+        Arc::new(DiskLogs::open(&root, tiny()).unwrap())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_folder_has_one_server() {
     let folder = TempDir::new().unwrap();
-    let first = DiskLogs::open(folder.path(), DiskLogsOptions::default()).unwrap();
-    let second = DiskLogs::open(folder.path(), DiskLogsOptions::default()).err().unwrap();
+    let first = DiskLogs::open(folder.path(), plain()).unwrap();
+    let second = DiskLogs::open(folder.path(), plain()).err().unwrap();
     assert!(second.to_string().contains("another server"), "{second}");
     drop(first);
-    DiskLogs::open(folder.path(), DiskLogsOptions::default()).unwrap();
+    DiskLogs::open(folder.path(), plain()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +164,7 @@ async fn a_thousand_small_logs_at_once() {
     }
     calls.join_all().await;
     drop(room);
-    let room = open(&folder, DiskLogsOptions::default());
+    let room = open(&folder, plain());
     assert_eq!(room.list(None, 10_000).await.unwrap().len(), 1000);
     for log in 0..1000 {
         let log = id(&format!("run{}.{log}", log % 7));

@@ -14,11 +14,14 @@ use std::thread::JoinHandle;
 use millrace_engine::logs::{LogError, LogHead, LogId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::checkpoint::{Checkpoint, Checkpointer, Dirty};
+use super::checkpoint::{Checkpoint, Checkpointer};
+use super::dirty::Dirty;
 use super::fault::log_error;
 use super::journal::{Journal, SEGMENTS, ready_slots};
+use super::layout::Layout;
 use super::open_logs::OpenLog;
 use super::record::{Change, Record};
+use super::sealer::SealQueue;
 use super::slots::{Slot, Slots};
 
 /// One commit takes no more than this (and one record more).
@@ -56,7 +59,13 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the threads; the journal in `journal_folder` has no live segment.
-    pub fn start(root: &Path, journal_folder: &Path, next_number: u64, segment_max_bytes: u64) -> io::Result<Self> {
+    pub fn start(
+        layout: &Layout,
+        journal_folder: &Path,
+        next_number: u64,
+        segment_max_bytes: u64,
+        sealer: Option<SealQueue>,
+    ) -> io::Result<Self> {
         let ready = ready_slots(journal_folder, segment_max_bytes)?;
         let first = Slot { number: ready.first().copied().unwrap_or(0), ready: !ready.is_empty() };
         let others = (0..SEGMENTS).filter(|number| *number != first.number);
@@ -75,12 +84,12 @@ impl Committer {
             applier: to_applier,
             checkpointer: to_checkpointer.clone(),
         };
-        let checkpointer = Checkpointer::new(root, journal_folder, segment_max_bytes, slots.clone());
+        let checkpointer = Checkpointer::new(layout, journal_folder, segment_max_bytes, slots.clone());
         let spawn =
             |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
             spawn("log-commit", Box::new(move || committing.run(incoming)))?,
-            spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer)))?,
+            spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer, sealer.as_ref())))?,
             spawn("log-checkpoint", Box::new(move || checkpointer.run(&checkpoints)))?,
         ];
         let memory = Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES));
@@ -96,8 +105,17 @@ impl Committer {
         let jobs = self.jobs.as_ref().ok_or(()).map_err(ended)?;
         let place = jobs.reserve().await.map_err(|_| ended(()))?;
         let (reply, answer) = oneshot::channel();
+        let mut change = change;
+        let record = loop {
+            // Made before the look, so that nothing is missed.
+            let settled = log.settled();
+            match log.begin(change)? {
+                Ok(record) => break record,
+                Err(back) => change = back,
+            }
+            settled.await;
+        };
         // Nothing waits between these two, so what has begun is always sent.
-        let record = log.begin(change)?;
         place.send(Job { log, record, reply, _share: share });
         answer.await.unwrap_or_else(|_| Err(ended(())))
     }
@@ -193,7 +211,7 @@ impl Committing {
 }
 
 /// The applier: it alone writes the logs' files, in the order of the journal.
-fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>) {
+fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>, sealer: Option<&SealQueue>) {
     let mut dirty = Dirty::default();
     while let Ok(committed) = commits.recv() {
         let jobs = match committed {
@@ -206,11 +224,16 @@ fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>) {
             }
         };
         for job in jobs {
-            dirty.insert(job.record.id.clone());
+            dirty.add(&job.record);
             // A failed append leaves the log as it was, for its head stays; what it wrote lies beyond.
             match job.log.apply(&job.record) {
                 Ok(head) => {
                     job.log.settle();
+                    if head.complete
+                        && let Some(sealer) = sealer
+                    {
+                        sealer.push(&job.record.id);
+                    }
                     let _ = job.reply.send(Ok(head));
                 }
                 Err(error) => {

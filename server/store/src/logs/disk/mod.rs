@@ -1,9 +1,12 @@
-//! Logs as plain files, made durable by one journal for all of them.
+//! Logs as plain files while they are written, made durable by one journal for all of them, and as one compressed file
+//! each when they are complete.
 //!
 //! ```text
-//! journal/0..3        every change of every log, synced before it is acknowledged (journal.rs, record.rs)
-//! 00..ff/log-ID.text  the bytes            .lines  head, and a word for each line
-//!               .index  each 256th line    .marks  groups, errors, warnings (both only where needed)
+//! journal/0..3          every change of every log, synced before it is acknowledged (journal.rs, record.rs)
+//! 00..ff/log-ID.text    the bytes            .lines  head, and a word for each line
+//!               .index  each 256th line      .marks  groups, errors, warnings (both only where needed)
+//!        log-ID~1.text  the first three are cut into segments of 64 MiB (segmented.rs): this is the second one
+//!        log-ID.zst     all of a complete log, instead of these (sealed/)
 //! ```
 //!
 //! An append is written to the journal and synced, then to the log's own files, then answered; readers read those
@@ -19,63 +22,104 @@
 //! tail at the same time (p50); a thousand small logs at once take 0.2 to 0.4 s; 100 lines from anywhere in 195 MB
 //! 0.03 ms, p99 1.5 ms; a start over a full journal 0.25 s. Without prepared segments it was about half.
 //!
+//! Retention takes whole segments from the front of a log, by a change like any other ([`record::Change::Trim`]); what can't
+//! be seen from the files that are left, that they were more, stands in the head and is synced before they go.
+//!
+//! A complete log is sealed soon after its end by a thread of its own (sealer.rs): written beside its place, synced, renamed,
+//! the folder synced, and only then the plain files are removed. A crash anywhere leaves one good copy, or two; the journal
+//! does nothing again to a log that has its sealed file, but for its removal, and the next start clears up (leftovers.rs).
+//! Logs that end within a moment share their syncs. Later they may move to another folder (archive.rs). Readers hold
+//! what they began with, and look again if it was replaced under them.
+//!
 //! This module knows files and nothing of rows, writers or tails.
 
+mod archive;
 mod checkpoint;
 mod committer;
+mod dirty;
 mod fault;
 mod files;
 mod header;
 mod journal;
+mod layout;
+mod leftovers;
 mod name;
 mod open_logs;
 mod read;
 mod record;
 mod recount;
 mod recovery;
+mod sealed;
+mod sealer;
+mod segmented;
 mod slots;
 mod survey;
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, LogSummary, ReadFrom};
 
+pub use archive::ArchiveOptions;
+use archive::Archiver;
 use committer::Committer;
 use fault::log_error;
+use layout::Layout;
 use name::{SHARDS, shard_name};
-use open_logs::{OpenLog, OpenLogs};
-use read::LogReader;
+use open_logs::{OpenLog, OpenLogs, Reader};
 use record::Change;
+use sealer::Sealer;
 
 use crate::folder_lock::lock_folder;
 use crate::positioned::sync_folder;
 
+/// A segment of a log's files is at least so long: a header fits into it.
+const FILE_SEGMENT_MIN_BYTES: u64 = 4096;
+
 /// Logs in a folder.
 pub struct DiskLogs {
-    root: PathBuf,
+    layout: Layout,
     open: Arc<OpenLogs>,
+    /// Before the sealer: it sends to it.
     committer: Committer,
+    sealer: Sealer,
     /// Locked as long as this lives: two servers must not share a folder.
     _lock: File,
 }
 
 /// What an operator or a test may set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DiskLogsOptions {
     /// A journal segment is checkpointed when it is longer. There are four of them.
     pub segment_max_bytes: u64,
     /// So many logs are kept open, with 2 to 4 files each.
     pub open_logs_max: usize,
+    /// A log's files are cut into files of this length: retention takes so much of a log at a time. It must stay the same
+    /// for the life of a folder.
+    pub file_segment_bytes: u64,
+    /// A complete log is sealed so soon after its end, with others that end within that time; never if there is none.
+    pub seal_after: Option<Duration>,
+    /// A sealed log is compressed in pieces of so many bytes: larger ones take less space, to read a line takes longer.
+    pub seal_frame_bytes: usize,
+    /// Sealed logs move there some time later.
+    pub archive: Option<ArchiveOptions>,
 }
 
 impl Default for DiskLogsOptions {
     fn default() -> Self {
-        Self { segment_max_bytes: 64 * 1024 * 1024, open_logs_max: 128 }
+        Self {
+            segment_max_bytes: 64 * 1024 * 1024,
+            open_logs_max: 128,
+            file_segment_bytes: 64 * 1024 * 1024,
+            seal_after: Some(Duration::from_secs(2)),
+            seal_frame_bytes: 1024 * 1024,
+            archive: None,
+        }
     }
 }
 
@@ -98,13 +142,25 @@ impl DiskLogs {
             sync_folder(root)?;
             root.parent().filter(|parent| parent.is_dir()).map_or(Ok(()), sync_folder)?;
         }
-        let next_number = recovery::recover(root, &journal_folder)?;
-        Ok(Self {
+        if let Some(archive) = &options.archive {
+            Archiver::make_folders(&archive.folder)?;
+        }
+        let layout = Layout {
             root: root.into(),
-            open: Arc::new(OpenLogs::new(root, options.open_logs_max.max(2))),
-            committer: Committer::start(root, &journal_folder, next_number, options.segment_max_bytes)?,
-            _lock: lock,
-        })
+            archive: options.archive.as_ref().map(|archive| archive.folder.clone()),
+            file_segment_bytes: options.file_segment_bytes.max(FILE_SEGMENT_MIN_BYTES),
+        };
+        let next_number = recovery::recover(&layout, &journal_folder)?;
+        let open = Arc::new(OpenLogs::new(&layout, options.open_logs_max.max(2)));
+        let sealer = Sealer::start(&layout, &open, options.clone())?;
+        let bytes = options.segment_max_bytes;
+        let committer = Committer::start(&layout, &journal_folder, next_number, bytes, sealer.queue())?;
+        Ok(Self { layout, open, committer, sealer, _lock: lock })
+    }
+
+    /// Comes back when all logs that are complete by now are sealed, and archived if it is time, or that has failed.
+    pub async fn settle(&self) {
+        self.sealer.settle().await;
     }
 
     async fn log(&self, id: &LogId) -> Result<Arc<OpenLog>, LogError> {
@@ -123,7 +179,7 @@ impl DiskLogs {
     async fn read_with<T: Send + 'static>(
         &self,
         id: &LogId,
-        read: impl FnOnce(LogReader<'_>) -> Result<T, LogError> + Send + 'static,
+        read: impl Fn(Reader<'_>) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let log = self.open.get(id);
         blocking(move || {
@@ -157,29 +213,37 @@ impl LogStore for DiskLogs {
     }
 
     async fn list(&self, after: Option<&LogId>, limit: usize) -> Result<Vec<LogId>, LogError> {
-        let (root, after) = (self.root.clone(), after.cloned());
-        blocking(move || survey::list(&root, after.as_ref(), limit).map_err(|error| log_error("listing logs", &error)))
-            .await
+        let (layout, after) = (self.layout.clone(), after.cloned());
+        blocking(move || {
+            survey::list(&layout, after.as_ref(), limit).map_err(|error| log_error("listing logs", &error))
+        })
+        .await
     }
 
     async fn delete(&self, id: &LogId) -> Result<(), LogError> {
         self.change(id, Change::Delete).await.map(|_| ())
     }
 
-    /// All is in one piece yet, which is never taken.
-    async fn trim(&self, id: &LogId, _before_line: u64) -> Result<LogHead, LogError> {
-        self.head(id).await
+    async fn trim(&self, id: &LogId, before_line: u64) -> Result<LogHead, LogError> {
+        let log = self.log(id).await?;
+        let Some(first) = self.read_with(id, move |log| log.first_after_trim(before_line)).await? else {
+            return log.head();
+        };
+        match self.committer.change(log.clone(), Change::Trim(first)).await {
+            // It has come to its end meanwhile.
+            Err(LogError::Stale(_)) if log.head()?.complete => log.head(),
+            result => result,
+        }
     }
 
     async fn survey(&self, shard: u16) -> Result<Vec<LogSummary>, LogError> {
-        let (root, open) = (self.root.clone(), self.open.clone());
-        blocking(move || survey::survey(&root, &open, shard)).await
+        let (layout, open) = (self.layout.clone(), self.open.clone());
+        blocking(move || survey::survey(&layout, &open, shard)).await
     }
 
     async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError> {
-        let (root, id) = (self.root.clone(), id.clone());
-        self.log(&id).await?.head()?;
-        blocking(move || survey::stored(&root, &id)).await
+        let log = self.log(id).await?;
+        blocking(move || log.stored()).await
     }
 }
 

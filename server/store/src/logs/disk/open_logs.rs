@@ -3,21 +3,29 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId};
+use bytes::Bytes;
+use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, ReadFrom};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::fault::log_error;
 use super::files::LogFiles;
-use super::name::LogPath;
+use super::layout::Layout;
+use super::name::remove_if_there;
 use super::read::LogReader;
 use super::record::{Change, Record};
+use super::sealed::{FrameCache, SealedLog, SealedReader};
+use crate::positioned::sync_folder;
 
 /// A log that may be written and read.
 pub struct OpenLog {
     id: LogId,
-    path: LogPath,
+    layout: Arc<Layout>,
+    frames: Arc<FrameCache>,
+    /// Told when a change or a move is done.
+    settled: Notify,
     /// Held while files are opened, by threads that may block; else for a few instructions.
     state: Mutex<State>,
 }
@@ -26,9 +34,72 @@ pub struct OpenLog {
 struct State {
     looked: bool,
     /// None: there is no such log.
-    log: Option<(Arc<LogFiles>, LogHead)>,
-    /// A change is on its way through the journal.
+    log: Option<(Content, LogHead)>,
+    /// A change is on its way through the journal, or it is being moved.
     changing: bool,
+    /// It is being moved to other files, which changes nothing of it.
+    moving: bool,
+}
+
+/// How a log is kept.
+#[derive(Clone)]
+pub enum Content {
+    /// As plain files.
+    Plain(Arc<LogFiles>),
+    /// As one file.
+    Sealed(Arc<SealedLog>),
+}
+
+impl Content {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(this), Self::Plain(other)) => Arc::ptr_eq(this, other),
+            (Self::Sealed(this), Self::Sealed(other)) => Arc::ptr_eq(this, other),
+            _ => false,
+        }
+    }
+}
+
+/// Reads a log as it was at some time.
+pub enum Reader<'a> {
+    /// From its plain files.
+    Plain(LogReader<'a>),
+    /// From its one file.
+    Sealed(SealedReader<'a>),
+}
+
+impl Reader<'_> {
+    /// As [`millrace_engine::logs::LogStore::read`].
+    pub fn read(&self, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
+        match self {
+            Self::Plain(log) => log.read(from, max_lines, max_bytes),
+            Self::Sealed(log) => log.read(from, max_lines, max_bytes),
+        }
+    }
+
+    /// As [`millrace_engine::logs::LogStore::read_bytes`].
+    pub fn read_bytes(&self, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
+        match self {
+            Self::Plain(log) => log.read_bytes(offset, max_bytes),
+            Self::Sealed(log) => log.read_bytes(offset, max_bytes),
+        }
+    }
+
+    /// As [`millrace_engine::logs::LogStore::marks`].
+    pub fn marks(&self) -> Result<Vec<LogMark>, LogError> {
+        match self {
+            Self::Plain(log) => log.marks(),
+            Self::Sealed(log) => Ok(log.marks()),
+        }
+    }
+
+    /// What would be the first line after a trim; none if nothing can be taken.
+    pub fn first_after_trim(&self, before_line: u64) -> Result<Option<LogPlace>, LogError> {
+        match self {
+            Self::Plain(log) => log.first_after_trim(before_line),
+            Self::Sealed(_) => Ok(None),
+        }
+    }
 }
 
 impl OpenLog {
@@ -36,9 +107,10 @@ impl OpenLog {
     pub fn look(&self) -> Result<(), LogError> {
         let mut state = self.lock();
         if !state.looked {
-            let opened = LogFiles::open(&self.path, &self.id);
-            let opened = opened.map_err(|error| log_error(&format!("opening log {}", self.id), &error))?;
-            state.log = opened.map(|(files, head)| (Arc::new(files), head));
+            state.log = self.open_content().map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => LogError::Corrupt { id: self.id.clone(), message: error.to_string() },
+                _ => log_error(&format!("opening log {}", self.id), &error),
+            })?;
             state.looked = true;
         }
         Ok(())
@@ -55,65 +127,158 @@ impl OpenLog {
         self.lock().log.as_ref().map(|(_, head)| *head).ok_or_else(|| LogError::NotFound(self.id.clone()))
     }
 
-    /// Reads it as it is now.
-    pub fn read<T>(&self, read: impl FnOnce(LogReader<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
-        let (files, head) = self.lock().log.clone().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
-        read(LogReader { files: &files, head })
+    /// How it is kept, and how far it has come.
+    pub fn content(&self) -> Option<(Content, LogHead)> {
+        self.lock().log.clone()
     }
 
-    /// Checks a change and makes its record; until [`Self::settle`] there can be no other.
-    pub fn begin(&self, change: Change) -> Result<Record, LogError> {
+    /// Its id.
+    pub fn id(&self) -> &LogId {
+        &self.id
+    }
+
+    /// Reads it as it is now; once more, if it fails and the log's files were replaced or cut meanwhile.
+    pub fn read<T>(&self, read: impl Fn(Reader<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
+        loop {
+            let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
+            let result = read(match &content {
+                Content::Plain(files) => Reader::Plain(LogReader { files, head }),
+                Content::Sealed(log) => Reader::Sealed(SealedReader(log)),
+            });
+            let replaced =
+                || self.content().is_none_or(|(now, now_head)| !now.is(&content) || now_head.first != head.first);
+            match result {
+                Err(LogError::Corrupt { .. } | LogError::Io(_)) if replaced() => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// How many bytes its files take, and whether they are compressed. Blocks.
+    pub fn stored(&self) -> Result<(u64, bool), LogError> {
+        let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
+        match content {
+            Content::Sealed(log) => Ok((log.bytes(), true)),
+            Content::Plain(files) => {
+                let bytes = files.stored_bytes(&head);
+                Ok((bytes.map_err(|error| log_error(&format!("looking at log {}", self.id), &error))?, false))
+            }
+        }
+    }
+
+    fn open_content(&self) -> io::Result<Option<(Content, LogHead)>> {
+        // A log that is there twice was being sealed or archived: each of both is whole.
+        for path in [Some(self.layout.path(&self.id)), self.layout.archived(&self.id)].into_iter().flatten() {
+            if let Some(log) = SealedLog::open(&path.sealed(), &self.frames)? {
+                if *log.id() != self.id {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it is another log's file"));
+                }
+                let head = log.head();
+                return Ok(Some((Content::Sealed(Arc::new(log)), head)));
+            }
+        }
+        let opened = LogFiles::open(&self.layout.path(&self.id), &self.id)?;
+        Ok(opened.map(|(files, head)| (Content::Plain(Arc::new(files)), head)))
+    }
+
+    /// Checks a change and makes its record; until [`Self::settle`] there can be no other. Gives the change back while the
+    /// log is being moved.
+    pub fn begin(&self, change: Change) -> Result<Result<Record, Change>, LogError> {
         let mut state = self.lock();
         let before = match (&state.log, &change) {
             (Some((_, head)), Change::Append(_)) if head.complete => return Err(LogError::Closed(self.id.clone())),
-            (None, Change::Delete) => return Err(LogError::NotFound(self.id.clone())),
+            (None, Change::Delete | Change::Trim(_)) => return Err(LogError::NotFound(self.id.clone())),
             (Some((_, head)), _) => *head,
             (None, _) => LogHead::default(),
         };
         let fits = match &change {
             Change::Append(append) => append.at_lines == before.lines,
+            Change::Trim(first) => first.line > before.first.line && !before.complete,
             Change::Delete => true,
         };
+        if state.moving {
+            return Ok(Err(change));
+        }
         if !fits || state.changing {
             return Err(LogError::Stale(self.id.clone()));
         }
         state.changing = true;
-        Ok(Record { id: self.id.clone(), before, change, old: false })
+        Ok(Ok(Record { id: self.id.clone(), before, change, old: false }))
     }
 
     /// Does to the files what the journal has made durable. Blocks.
     pub fn apply(&self, record: &Record) -> io::Result<LogHead> {
-        let files = self.lock().log.as_ref().map(|(files, _)| files.clone());
+        let files = match &self.lock().log {
+            Some((Content::Plain(files), _)) => Some(files.clone()),
+            Some((Content::Sealed(_), _)) | None => None,
+        };
         match &record.change {
             Change::Append(append) => {
                 let (files, after) = match files {
                     Some(files) => files.apply(&record.before, append).map(|after| (files, after))?,
                     None => self.create(&record.before, append)?,
                 };
-                self.lock().log = Some((files, after));
+                self.lock().log = Some((Content::Plain(files), after));
+                Ok(after)
+            }
+            Change::Trim(first) => {
+                let files = files.ok_or(io::ErrorKind::NotFound)?;
+                let after = files.write_first(&record.before, *first)?;
+                // Readers first: what they don't know of they don't miss.
+                self.lock().log = Some((Content::Plain(files.clone()), after));
+                if let Err(error) = files.remove_between(record.before.first, *first) {
+                    tracing::warn!(log = %self.id, %error, "files that retention took could not all be removed");
+                }
                 Ok(after)
             }
             Change::Delete => {
                 self.lock().log = None;
-                LogFiles::remove(&self.path)?;
+                remove_log(&self.layout, &self.id)?;
                 Ok(LogHead::default())
             }
         }
     }
 
     fn create(&self, before: &LogHead, append: &LogAppend) -> io::Result<(Arc<LogFiles>, LogHead)> {
-        let made = LogFiles::create(&self.path, &self.id)
+        let path = self.layout.path(&self.id);
+        let made = LogFiles::create(&path, &self.id)
             .and_then(|files| files.apply(before, append).map(|after| (Arc::new(files), after)));
         if made.is_err() {
             // Half a log is none.
-            let _ = LogFiles::remove(&self.path);
+            let _ = LogFiles::remove(&path);
         }
         made
     }
 
-    /// The change is done, or failed.
+    /// The change or the move is done, or failed.
     pub fn settle(&self) {
-        self.lock().changing = false;
+        let mut state = self.lock();
+        (state.changing, state.moving) = (false, false);
+        drop(state);
+        self.settled.notify_waiters();
+    }
+
+    /// Begins to move it to other files, if it is kept like this and nothing else happens to it; until
+    /// [`Self::settle`] nothing else can.
+    pub fn begin_swap(&self, from: &Content) -> bool {
+        let mut state = self.lock();
+        let fits = !state.changing && state.log.as_ref().is_some_and(|(now, _)| now.is(from));
+        if fits {
+            (state.changing, state.moving) = (true, true);
+        }
+        fits
+    }
+
+    /// From now on it is read from here.
+    pub fn swap(&self, to: Content) {
+        if let Some((content, _)) = &mut self.lock().log {
+            *content = to;
+        }
+    }
+
+    /// Comes when something that is under way now is done, or failed.
+    pub fn settled(&self) -> Notified<'_> {
+        self.settled.notified()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,9 +286,23 @@ impl OpenLog {
     }
 }
 
+/// Removes all files of a log, however it is kept.
+pub fn remove_log(layout: &Layout, id: &LogId) -> io::Result<()> {
+    let path = layout.path(id);
+    remove_if_there(&path.sealed())?;
+    if let Some(archived) = layout.archived(id)
+        && remove_if_there(&archived.sealed())?
+    {
+        // No checkpoint looks there.
+        sync_folder(archived.folder())?;
+    }
+    LogFiles::remove(&path)
+}
+
 /// All of them.
 pub struct OpenLogs {
-    root: PathBuf,
+    layout: Arc<Layout>,
+    frames: Arc<FrameCache>,
     max: usize,
     /// Held for a look-up, and to choose what is closed.
     logs: Mutex<Used>,
@@ -137,8 +316,19 @@ struct Used {
 
 impl OpenLogs {
     /// None yet; at most about `max`, more only while all are in use.
-    pub fn new(root: &Path, max: usize) -> Self {
-        Self { root: root.into(), max, logs: Mutex::default() }
+    pub fn new(layout: &Layout, max: usize) -> Self {
+        Self { layout: Arc::new(layout.clone()), frames: Arc::default(), max, logs: Mutex::default() }
+    }
+
+    /// The pieces of sealed logs that were read last.
+    pub fn frames(&self) -> &Arc<FrameCache> {
+        &self.frames
+    }
+
+    /// The entry of this log, if it has one already.
+    pub fn peek(&self, id: &LogId) -> Option<Arc<OpenLog>> {
+        let used = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        used.logs.get(id).map(|(log, _)| log.clone())
     }
 
     /// The entry of this log.
@@ -154,7 +344,13 @@ impl OpenLogs {
         if used.logs.len() >= self.max {
             used.close_the_older_half(&mut closed);
         }
-        let log = Arc::new(OpenLog { id: id.clone(), path: LogPath::new(&self.root, id), state: Mutex::default() });
+        let log = Arc::new(OpenLog {
+            id: id.clone(),
+            layout: self.layout.clone(),
+            frames: self.frames.clone(),
+            settled: Notify::new(),
+            state: Mutex::default(),
+        });
         used.logs.insert(id.clone(), (log.clone(), now));
         drop(used);
         // The files are closed out here.

@@ -10,9 +10,7 @@ use millrace_engine::logs::{
 };
 
 use super::fault::log_error;
-use super::files::{INDEX_ENTRY_BYTES, INDEX_EVERY_LINES, LogFiles, MARK_BYTES, index_entries};
-use super::header::HEADER_BYTES;
-use crate::positioned::read_up_to;
+use super::files::{INDEX_ENTRY_BYTES, INDEX_EVERY_LINES, LogFiles, MARK_BYTES, index_entries, words_at};
 
 /// A scan reads so much at a time.
 const SCAN_BYTES: usize = 64 * 1024;
@@ -29,7 +27,7 @@ impl LogReader<'_> {
     /// As [`millrace_engine::logs::LogStore::read`].
     pub fn read(&self, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
         let place = match from {
-            ReadFrom::Place(place) => Ok(place),
+            ReadFrom::Place(place) => Ok(if place.line < self.head.first.line { self.head.first } else { place }),
             ReadFrom::Line(line) => self.place_of_line(line),
             ReadFrom::Byte(byte) => self.place_of_byte(byte),
             ReadFrom::Row(row) => self.place_of_row(row),
@@ -41,6 +39,10 @@ impl LogReader<'_> {
 
     /// As [`millrace_engine::logs::LogStore::read_bytes`].
     pub fn read_bytes(&self, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
+        let first = self.head.first;
+        if offset < first.stream_offset() {
+            return Err(LogError::Gone { id: self.files.id().clone(), first });
+        }
         let len = self.head.stream_bytes().saturating_sub(offset).min(max_bytes as u64) as usize;
         let bytes = if self.head.joined_lines == 0 { self.text(offset, len) } else { self.unjoined(offset, len) };
         bytes.map(Bytes::from).map_err(|error| self.failed(&error))
@@ -48,18 +50,26 @@ impl LogReader<'_> {
 
     /// As [`millrace_engine::logs::LogStore::marks`].
     pub fn marks(&self) -> Result<Vec<LogMark>, LogError> {
+        let marks = self.marks_on_disk().map_err(|error| self.failed(&error))?;
+        let marks =
+            marks.into_iter().map(|mark| Some(LogMark { kind: MarkKind::from_number(mark & 0xFF)?, line: mark >> 8 }));
+        marks
+            .collect::<Option<Vec<_>>>()
+            .map(|marks| marks.into_iter().filter(|mark| mark.line >= self.head.first.line).collect())
+            .ok_or_else(|| LogError::Corrupt { id: self.files.id().clone(), message: "its marks can't be read".into() })
+    }
+
+    /// All marks that are listed: line << 8 | kind.
+    pub(super) fn marks_on_disk(&self) -> io::Result<Vec<u64>> {
         let count = self.head.marks.min(MARKS_MAX) as usize;
         if count == 0 {
             return Ok(Vec::new());
         }
-        let bytes = self.files.marks().and_then(|file| read_up_to(file, 0, count * MARK_BYTES));
-        let bytes = bytes.map_err(|error| self.failed(&error))?;
-        let marks =
-            line_words(&bytes).map(|mark| Some(LogMark { kind: MarkKind::from_number(mark & 0xFF)?, line: mark >> 8 }));
-        marks
-            .collect::<Option<Vec<_>>>()
-            .filter(|marks| marks.len() == count)
-            .ok_or_else(|| LogError::Corrupt { id: self.files.id().clone(), message: "its marks can't be read".into() })
+        let bytes = self.files.read_marks(count * MARK_BYTES)?;
+        if bytes.len() < count * MARK_BYTES {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line_words(&bytes).collect())
     }
 
     fn read_offset(&self, offset: u64, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
@@ -96,12 +106,36 @@ impl LogReader<'_> {
         Ok(bytes)
     }
 
+    /// The first row that can be the first of the log when whole segments before this line are taken; none if none can.
+    pub fn first_after_trim(&self, before_line: u64) -> Result<Option<LogPlace>, LogError> {
+        self.trimmed_to(before_line).map_err(|error| self.failed(&error))
+    }
+
+    fn trimmed_to(&self, before_line: u64) -> io::Result<Option<LogPlace>> {
+        if self.head.complete || self.head.lines == 0 {
+            return Ok(None);
+        }
+        let size = self.files.segment_bytes();
+        let target = self.place_of_line(before_line.min(self.head.lines - 1))?;
+        let mut boundary = target.offset / size * size;
+        while boundary > self.head.first.offset {
+            let start = self.last_entry(|place| Ok(place.offset <= boundary))?;
+            let place = self
+                .scan(start, |place, word| place.line > target.line || place.offset >= boundary && starts_row(word))?;
+            if place.line <= target.line {
+                return Ok(Some(place));
+            }
+            boundary -= size;
+        }
+        Ok(None)
+    }
+
     fn end(&self) -> LogPlace {
         self.head.end()
     }
 
     /// Whole lines from a place on.
-    fn lines(&self, place: LogPlace, max_lines: u64, max_bytes: usize) -> io::Result<LogLines> {
+    pub(super) fn lines(&self, place: LogPlace, max_lines: u64, max_bytes: usize) -> io::Result<LogLines> {
         let left = self.head.lines.saturating_sub(place.line);
         let max_lines = max_lines.min(left);
         if max_lines == 0 {
@@ -121,7 +155,7 @@ impl LogReader<'_> {
             end = at + 1;
         }
         data.truncate(end);
-        let words = read_up_to(&self.files.lines, HEADER_BYTES + place.line * 8, count * LINE_WORD_BYTES)?;
+        let words = self.files.lines.read_up_to(words_at(place.line), count * LINE_WORD_BYTES)?;
         if words.len() != count * LINE_WORD_BYTES {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -149,7 +183,8 @@ impl LogReader<'_> {
         if line >= self.head.lines {
             return Ok(self.end());
         }
-        let start = self.index_entry(line / INDEX_EVERY_LINES)?.unwrap_or_default();
+        let start = self.index_entry(line / INDEX_EVERY_LINES)?.unwrap_or(self.head.first);
+        let line = line.max(start.line);
         self.scan(start, |place, _| place.line == line)
     }
 
@@ -175,6 +210,7 @@ impl LogReader<'_> {
         if offset >= self.head.bytes {
             return Ok((offset == self.head.bytes).then_some(self.end()));
         }
+        let offset = offset.max(self.head.first.offset);
         let start = self.last_entry(|place| Ok(place.offset <= offset))?;
         let place = self.scan(start, |place, _| place.offset >= offset)?;
         Ok((place.offset == offset).then_some(place))
@@ -186,7 +222,7 @@ impl LogReader<'_> {
             return Ok(self.end());
         }
         let start = self.last_entry(|place| Ok(place.row <= row))?;
-        self.scan(start, |place, word| place.row == row && starts_row(word))
+        self.scan(start, |place, word| place.row >= row && starts_row(word))
     }
 
     /// The first line of this time or a later one.
@@ -221,11 +257,12 @@ impl LogReader<'_> {
 
     /// The last index entry for which `holds`, by bisection; the beginning if there is none.
     fn last_entry(&self, holds: impl Fn(&LogPlace) -> io::Result<bool>) -> io::Result<LogPlace> {
-        let (mut low, mut high) = (0, index_entries(self.head.lines));
-        let mut best = LogPlace::default();
+        let first = self.head.first;
+        let (mut low, mut high) = (first.line / INDEX_EVERY_LINES, index_entries(self.head.lines));
+        let mut best = first;
         while low < high {
             let middle = (low + high).div_ceil(2);
-            let entry = self.index_entry(middle)?.unwrap_or_default();
+            let entry = self.index_entry(middle)?.unwrap_or(first);
             if holds(&entry)? {
                 (low, best) = (middle, entry);
             } else {
@@ -235,22 +272,22 @@ impl LogReader<'_> {
         Ok(best)
     }
 
-    /// The entry for line `number` * 256; none past the last one. Number 0 is the beginning and not in the file.
+    /// The entry for line `number` * 256; none past the last one. What is not after the first line is that line.
     fn index_entry(&self, number: u64) -> io::Result<Option<LogPlace>> {
-        if number == 0 {
-            return Ok(Some(LogPlace::default()));
+        if number <= self.head.first.line / INDEX_EVERY_LINES {
+            return Ok(Some(self.head.first));
         }
         if number > index_entries(self.head.lines) {
             return Ok(None);
         }
-        let bytes = read_up_to(self.files.index()?, (number - 1) * INDEX_ENTRY_BYTES as u64, INDEX_ENTRY_BYTES)?;
+        let bytes = self.files.index.read_up_to((number - 1) * INDEX_ENTRY_BYTES as u64, INDEX_ENTRY_BYTES)?;
         let numbers: Vec<u64> = line_words(&bytes).collect();
         let [offset, row, joined] = numbers[..] else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         Ok(Some(LogPlace { line: number * INDEX_EVERY_LINES, offset, joined, row }))
     }
 
     fn text(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let bytes = if len == 0 { Vec::new() } else { read_up_to(&self.files.text, offset, len)? };
+        let bytes = if len == 0 { Vec::new() } else { self.files.text.read_up_to(offset, len)? };
         if bytes.len() == len { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
@@ -280,7 +317,7 @@ impl Words {
             return Ok(word);
         }
         let count = INDEX_EVERY_LINES as usize * LINE_WORD_BYTES;
-        let words = read_up_to(&files.lines, HEADER_BYTES + line * LINE_WORD_BYTES as u64, count)?;
+        let words = files.lines.read_up_to(words_at(line), count)?;
         *self = Self { first: line, words };
         at(self).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }

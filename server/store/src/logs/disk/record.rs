@@ -2,23 +2,25 @@
 //!
 //! ```text
 //! 0 u32 length  4 u32 crc  8 u8 kind  9 u8 complete  10 u8 id length  12 u32 text length  16 u32 words length
-//! 24 the fourteen numbers of the head before  136 three numbers of the change  160 id, text, words
+//! 24 the fourteen numbers of the head before  136 four numbers of the change  168 id, text, words
 //! ```
-//! The numbers of an append are its dropped rows, dropped bytes and the room's own bytes.
+//! The numbers of an append are its dropped rows, dropped bytes and the room's own bytes; those of a trim are the place
+//! that is the first after it.
 //! The crc begins with the crc of the record before, so what an earlier life of the file left behind never fits.
 //! Records from before there was retention had fewer numbers ([`Record::old`]); they are read, not written.
 
 use bytes::Bytes;
-use millrace_engine::logs::{LogAppend, LogHead, LogId};
+use millrace_engine::logs::{LogAppend, LogHead, LogId, LogPlace};
 
 use super::header::{self, NUMBERS, OLD_NUMBERS};
 
 const NUMBERS_AT: usize = 24;
-const CHANGE_NUMBERS: usize = 3;
+const CHANGE_NUMBERS: usize = 4;
 const CHANGE_AT: usize = NUMBERS_AT + NUMBERS * 8;
 const FIXED_BYTES: usize = CHANGE_AT + CHANGE_NUMBERS * 8;
 const KIND_APPEND: u8 = 4;
 const KIND_DELETE: u8 = 5;
+const KIND_TRIM: u8 = 6;
 
 /// The old kinds: their fixed part has six numbers and the dropped rows; one with joined lines says so after it.
 const OLD_KIND_APPEND: u8 = 1;
@@ -46,6 +48,8 @@ pub struct Record {
 pub enum Change {
     /// It gets more lines, or its end.
     Append(LogAppend),
+    /// What is before this place is removed.
+    Trim(LogPlace),
     /// It is removed.
     Delete,
 }
@@ -60,7 +64,7 @@ impl Change {
     fn payload(&self) -> (&[u8], &[u8]) {
         match self {
             Self::Append(append) => (&append.text, &append.words),
-            Self::Delete => (&[], &[]),
+            Self::Trim(_) | Self::Delete => (&[], &[]),
         }
     }
 }
@@ -76,8 +80,9 @@ impl Record {
         let (text, words) = self.change.payload();
         let (kind, complete, numbers) = match &self.change {
             Change::Append(append) => {
-                (KIND_APPEND, append.complete, [append.dropped_rows, append.dropped_bytes, append.room_bytes])
+                (KIND_APPEND, append.complete, [append.dropped_rows, append.dropped_bytes, append.room_bytes, 0])
             }
+            Change::Trim(first) => (KIND_TRIM, false, [first.line, first.offset, first.joined, first.row]),
             Change::Delete => (KIND_DELETE, false, [0; CHANGE_NUMBERS]),
         };
         let start = out.len();
@@ -120,6 +125,7 @@ impl Record {
         let append = LogAppend { at_lines: before.lines, text, words, complete: fixed[9] != 0, ..append };
         let change = match fixed[8] {
             KIND_APPEND | OLD_KIND_APPEND | OLD_KIND_APPEND_JOINED => Change::Append(append),
+            KIND_TRIM => Change::Trim(place_of(&bytes[CHANGE_AT..id_start])?),
             KIND_DELETE | OLD_KIND_DELETE => Change::Delete,
             _ => return None,
         };
@@ -139,7 +145,14 @@ fn numbers_of(bytes: &[u8]) -> Option<LogAppend> {
     })
 }
 
-/// The same of an old record, of its bytes before the id.
+/// The place in a trim.
+fn place_of(bytes: &[u8]) -> Option<LogPlace> {
+    let [line, offset, joined, row] = *bytes.as_chunks::<8>().0.first_chunk()?;
+    let number = u64::from_le_bytes;
+    Some(LogPlace { line: number(line), offset: number(offset), joined: number(joined), row: number(row) })
+}
+
+/// Head and numbers of an append in an old record, of its bytes before the id.
 fn old_numbers(bytes: &[u8]) -> Option<(LogHead, LogAppend)> {
     let mut before = header::head_of_old(&bytes[NUMBERS_AT..OLD_CHANGE_AT])?;
     let numbers = bytes[OLD_CHANGE_AT..].as_chunks::<8>().0;
@@ -159,8 +172,6 @@ fn crc_of(chain: u32, record: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use millrace_engine::logs::LogPlace;
-
     use super::*;
 
     fn append() -> LogAppend {
@@ -183,7 +194,8 @@ mod tests {
     fn goes_there_and_back_and_notices_damage() {
         let mut before = LogHead { joined_lines: 2, unended: true, room_bytes: 4, last_ms: 5, ..head() };
         before.first = LogPlace { line: 1, offset: 2, joined: 3, row: 4 };
-        for change in [Change::Append(append()), Change::Delete] {
+        let first = LogPlace { line: 8, offset: 9, joined: 1, row: 2 };
+        for change in [Change::Append(append()), Change::Trim(first), Change::Delete] {
             check(&Record { id: LogId::parse("a.b").unwrap(), before, change, old: false });
         }
     }

@@ -5,27 +5,29 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use millrace_engine::logs::LogId;
+use millrace_engine::logs::{LogAppend, LogHead, LogId, LogPlace};
 
-use super::checkpoint::{Dirty, make_durable};
+use super::checkpoint::make_durable;
+use super::dirty::Dirty;
 use super::files::LogFiles;
 use super::journal::Segments;
-use super::name::LogPath;
+use super::layout::Layout;
+use super::open_logs::remove_log;
 use super::record::{Change, Record};
 
 /// So many logs are open at a time.
 const OPEN_MAX: usize = 64;
 
 /// Does again what the journal holds and frees it; returns the number of the next segment.
-pub fn recover(root: &Path, journal_folder: &Path) -> io::Result<u64> {
+pub fn recover(layout: &Layout, journal_folder: &Path) -> io::Result<u64> {
     let segments = Segments::find(journal_folder)?;
-    let mut replay = Replay { root, open: HashMap::new(), dirty: Dirty::new() };
+    let mut replay = Replay { layout, open: HashMap::new(), dirty: Dirty::default() };
     for segment in &segments.live {
         segment.replay(journal_folder, |record| replay.redo(&record))?;
     }
     if !segments.live.is_empty() {
         tracing::info!(logs = replay.dirty.len(), "log journal replayed");
-        make_durable(root, &replay.dirty)?;
+        make_durable(layout, &replay.dirty)?;
     }
     for segment in &segments.live {
         segment.free(journal_folder)?;
@@ -34,42 +36,79 @@ pub fn recover(root: &Path, journal_folder: &Path) -> io::Result<u64> {
 }
 
 struct Replay<'a> {
-    root: &'a Path,
-    open: HashMap<LogId, LogFiles>,
+    layout: &'a Layout,
+    open: HashMap<LogId, Found>,
     dirty: Dirty,
+}
+
+/// A log as it was found.
+enum Found {
+    /// It was sealed, so all that the journal says of it is done.
+    Sealed,
+    /// Its files, and where they begin: what is before was removed, and no record brings it back.
+    Plain(LogFiles, LogPlace),
 }
 
 impl Replay<'_> {
     fn redo(&mut self, record: &Record) -> io::Result<()> {
-        let path = LogPath::new(self.root, &record.id);
-        self.dirty.insert(record.id.clone());
-        match &record.change {
-            Change::Delete => {
-                self.open.remove(&record.id);
-                LogFiles::remove(&path)
-            }
-            Change::Append(append) => {
-                let files = self.files(&path, record)?;
-                if !files.holds(&record.before)? {
-                    tracing::error!(log = %record.id, "a log lost what was durable; later rows of it are left out");
-                    return Ok(());
-                }
-                if record.old {
-                    return files.apply_old(&record.before, append);
-                }
-                files.apply(&record.before, append).map(|_| ())
-            }
+        if matches!(record.change, Change::Delete) {
+            self.dirty.add(record);
+            self.open.remove(&record.id);
+            return remove_log(self.layout, &record.id);
         }
+        let Found::Plain(files, first) = self.find(&record.id)? else { return Ok(()) };
+        let mut before = record.before;
+        if first.line > before.first.line {
+            before.first = *first;
+        }
+        match &record.change {
+            Change::Append(append) => redo_append(files, record, &before, append)?,
+            Change::Trim(to) => {
+                *first = if to.line > first.line { *to } else { *first };
+                files.write_first(&record.before, *first)?;
+                files.remove_between(record.before.first, *first)?;
+            }
+            Change::Delete => {}
+        }
+        self.dirty.add(record);
+        Ok(())
     }
 
-    fn files(&mut self, path: &LogPath, record: &Record) -> io::Result<&LogFiles> {
-        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&record.id) {
+    fn find(&mut self, id: &LogId) -> io::Result<&mut Found> {
+        if self.open.len() >= OPEN_MAX && !self.open.contains_key(id) {
             self.open.clear();
         }
-        let files = match self.open.remove(&record.id) {
-            Some(files) => files,
-            None => LogFiles::create(path, &record.id)?,
+        let found = match self.open.remove(id) {
+            Some(found) => found,
+            None => self.look(id)?,
         };
-        Ok(self.open.entry(record.id.clone()).or_insert(files))
+        Ok(self.open.entry(id.clone()).or_insert(found))
     }
+
+    fn look(&self, id: &LogId) -> io::Result<Found> {
+        let path = self.layout.path(id);
+        let archived = self.layout.archived(id).map_or(Ok(false), |path| path.sealed().try_exists())?;
+        if archived || path.sealed().try_exists()? {
+            return Ok(Found::Sealed);
+        }
+        let files = LogFiles::create(&path, id)?;
+        let first = files.stored_header()?.map_or(LogPlace::default(), |header| header.head.first);
+        Ok(Found::Plain(files, first))
+    }
+}
+
+fn redo_append(files: &LogFiles, record: &Record, before: &LogHead, append: &LogAppend) -> io::Result<()> {
+    let first = before.first;
+    if first.line > 0 && before.after(append).bytes <= first.offset {
+        return Ok(()); // All of it was removed later.
+    }
+    // What was removed later can't be held; what is left of this record may be all there is at the beginning.
+    if before.bytes > first.offset && !files.holds(before)? {
+        tracing::error!(log = %record.id, "a log lost what was durable; later rows of it are left out");
+        return Ok(());
+    }
+    if record.old {
+        return files.apply_old(before, append);
+    }
+    files.apply(before, append).map(|_| ())
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::crash::{log_files, truncate};
-use super::{append, id, open, options};
+use super::{append, id, open, options, plain};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -87,7 +87,7 @@ struct World {
 impl World {
     fn new(options: DiskLogsOptions) -> Self {
         let folder = quick_folder();
-        let room = Some(open(&folder, options));
+        let room = Some(open(&folder, options.clone()));
         Self { folder, options, room, logs: BTreeMap::new(), durable: BTreeMap::new(), segment: 0 }
     }
 
@@ -139,7 +139,7 @@ impl World {
                 }
             }
         }
-        self.room = Some(open(&self.folder, self.options));
+        self.room = Some(open(&self.folder, self.options.clone()));
         self.segment = segments.iter().map(|(number, _)| *number).max().unwrap_or(0);
         self.durable = log_files(self.folder.path())
             .into_iter()
@@ -205,11 +205,11 @@ fn segments(root: &Path) -> Vec<(u64, bool)> {
 }
 
 /// In memory where that is possible: these tests sync a lot and ask nothing of the disk.
-fn quick_folder() -> TempDir {
+pub fn quick_folder() -> TempDir {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
-fn block_on(work: impl Future<Output = ()>) {
+pub fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
@@ -219,7 +219,7 @@ proptest! {
     /// The journal holds all since the last start, so any loss in the files is mended.
     #[test]
     fn nothing_acknowledged_is_lost(steps in proptest::collection::vec(step(), 1..40)) {
-        block_on(run(steps, DiskLogsOptions::default(), true));
+        block_on(run(steps, plain(), true));
     }
 
     /// Checkpoints all the time, and hardly an open file.
@@ -242,7 +242,7 @@ proptest! {
 async fn torn_journal(calls: Vec<(u8, Vec<String>)>, cut: u32, files_are_lost: bool) {
     let folder = quick_folder();
     let journal = folder.path().join("journal/0");
-    let room = open(&folder, DiskLogsOptions::default());
+    let room = open(&folder, plain());
     let mut logs: BTreeMap<LogId, (String, u64)> = BTreeMap::new();
     let mut acknowledged = Vec::new();
     for (log, rows) in calls {
@@ -261,7 +261,7 @@ async fn torn_journal(calls: Vec<(u8, Vec<String>)>, cut: u32, files_are_lost: b
             std::fs::remove_file(path).unwrap();
         }
     }
-    let room = open(&folder, DiskLogsOptions::default());
+    let room = open(&folder, plain());
     for (log, (text, _)) in &logs {
         let left = match room.head(log).await {
             Ok(_) => super::text(&room, log).await,
@@ -285,7 +285,7 @@ fn prop_assert_eq_prefix(all: &str, left: &str, least: usize) {
 /// prepared. Here it is waited for, and then the files lose all that they may.
 #[tokio::test]
 async fn what_a_checkpoint_has_synced_is_not_lost_again() {
-    let mut world = World::new(DiskLogsOptions { segment_max_bytes: 4 * 1024 * 1024, ..DiskLogsOptions::default() });
+    let mut world = World::new(options(4 * 1024 * 1024, 128));
     let long = || vec![vec![b'L'; LINE_MAX_BYTES]; 30];
     world.append(0, 0, long(), false).await;
     let mut calls = 0;

@@ -1,0 +1,128 @@
+//! A complete log as one file: standard zstd, so that `zstd -dc` prints it, and read from anywhere.
+//!
+//! ```text
+//! for each piece of about a megabyte, of whole lines:
+//!     zstd frame       the text, with a checksum
+//!     skippable frame  the lines' words: flags and times by columns, compressed (words.rs)
+//! skippable frame      whose log it is, its head, its marks, where each piece begins (index.rs), compressed
+//! skippable frame      the seek table of the published seekable format, of all the frames before
+//! ```
+//! This module knows one file; when a log becomes one, and where it is kept, is its callers' business.
+
+mod cache;
+mod index;
+mod read;
+mod words;
+mod write;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use millrace_engine::logs::{LogHead, LogId, LogMark, MarkKind};
+
+use crate::positioned::read_up_to;
+
+pub use cache::FrameCache;
+pub use read::SealedReader;
+pub use write::write_sealed;
+
+use cache::Piece;
+use index::{FrameEntry, Index, SEEK_ENTRY_BYTES, SEEK_FOOTER_BYTES, SKIPPABLE_HEADER_BYTES};
+
+/// How hard zstd tries.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A sealed log that is open.
+pub struct SealedLog {
+    id: LogId,
+    head: LogHead,
+    marks: Vec<LogMark>,
+    frames: Vec<FrameEntry>,
+    file: File,
+    bytes: u64,
+    cache: Arc<FrameCache>,
+    /// What its pieces are called in the cache.
+    number: u64,
+}
+
+impl SealedLog {
+    /// Opens the file at `path`; none if there is no such file. `InvalidData` if it is damaged.
+    pub fn open(path: &Path, cache: &Arc<FrameCache>) -> io::Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let bytes = file.metadata()?.len();
+        let Index { id, head, marks, frames } = read_index(&file, bytes)?;
+        let marks =
+            marks.iter().map(|mark| Some(LogMark { kind: MarkKind::from_number(mark & 0xFF)?, line: mark >> 8 }));
+        let marks = marks.collect::<Option<_>>().ok_or_else(|| damaged("its marks can't be read"))?;
+        Ok(Some(Self { id, head, marks, frames, file, bytes, cache: cache.clone(), number: cache.next_number() }))
+    }
+
+    /// Whose it is.
+    pub fn id(&self) -> &LogId {
+        &self.id
+    }
+
+    /// How far the log has come.
+    pub fn head(&self) -> LogHead {
+        self.head
+    }
+
+    /// How long the file is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A piece of the log.
+    fn piece(&self, number: usize) -> io::Result<Arc<Piece>> {
+        let key = (self.number, number);
+        if let Some(piece) = self.cache.get(key) {
+            return Ok(piece);
+        }
+        let piece = Arc::new(self.decompress(number)?);
+        self.cache.put(key, &piece);
+        Ok(piece)
+    }
+
+    fn decompress(&self, number: usize) -> io::Result<Piece> {
+        let frame = &self.frames[number];
+        let end = self.frames.get(number + 1).map_or(self.head.end(), |next| next.place);
+        let (lines, text_len) = ((end.line - frame.place.line) as usize, (end.offset - frame.place.offset) as usize);
+        let (text_packed, words_packed) = (frame.text_packed as usize, frame.words_packed as usize);
+        let bytes = read_up_to(&self.file, frame.at, text_packed + SKIPPABLE_HEADER_BYTES + words_packed)?;
+        let wrong = |what: &str| damaged(&format!("piece {number}, from line {} on: {what}", frame.place.line));
+        let (Some(text), Some(words)) = (bytes.get(..text_packed), bytes.get(text_packed + SKIPPABLE_HEADER_BYTES..))
+        else {
+            return Err(wrong("the file is too short"));
+        };
+        let text = zstd::bulk::decompress(text, text_len).map_err(|error| wrong(&error.to_string()))?;
+        let columns =
+            zstd::bulk::decompress(words, words::max_bytes(lines)).map_err(|error| wrong(&error.to_string()))?;
+        let words = words::decode(&columns, lines).ok_or_else(|| wrong("the lines' words can't be read"))?;
+        if text.len() != text_len || memchr::memchr_iter(b'\n', &text).count() != lines || text.last() != Some(&b'\n') {
+            return Err(wrong("it has other lines than it should have"));
+        }
+        Ok(Piece { text, words })
+    }
+}
+
+/// Reads the index: before the seek table, which ends the file and tells how long it is.
+fn read_index(file: &File, bytes: u64) -> io::Result<Index> {
+    let short = || damaged("it is not a sealed log, or cut off");
+    let tail = (SEEK_ENTRY_BYTES + SEEK_FOOTER_BYTES) as u64;
+    let footer = read_up_to(file, bytes.checked_sub(tail).ok_or_else(short)?, tail as usize)?;
+    let (table_bytes, packed) = index::read_seek_footer(&footer).ok_or_else(short)?;
+    let at = bytes.checked_sub(table_bytes + packed).ok_or_else(short)?;
+    let frame = read_up_to(file, at, packed as usize)?;
+    Index::decode(&frame).filter(|index| index.ends_at(at)).ok_or_else(|| damaged("its index can't be read"))
+}
+
+/// What is there is not what was written.
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
