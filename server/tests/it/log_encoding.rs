@@ -187,9 +187,9 @@ async fn conditions_and_odd_ranges() {
     ] {
         for accept in ["identity", "gzip"] {
             let part = scene.get("", &[(RANGE.as_str(), range), (ACCEPT_ENCODING.as_str(), accept)]).await;
-            assert_eq!(part.status(), status, "{:.40} {accept}", range);
+            assert_eq!(part.status(), status, "{range:.40} {accept}");
             let packed = named(&part, CONTENT_ENCODING).is_some();
-            assert_eq!(packed, accept == "gzip" && status == 200, "{:.40} {accept}", range);
+            assert_eq!(packed, accept == "gzip" && status == 200, "{range:.40} {accept}");
         }
     }
     // An empty log has no shorter form.
