@@ -151,8 +151,8 @@ struct JobData<'a> {
     runner: Option<RunnerData<'a>>,
     /// Counts the runners that it was given to.
     execution: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    lost: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queued_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ fn job_event(kind: EventKind, run: &Run, job: &Job, now_ms: i64) -> NewEvent {
         environment: job.environment.as_deref().map(short),
         runner: job.lease.as_ref().map(RunnerData::of),
         execution: job.epoch,
-        lost: job.lost,
+        lost: (job.lost > 0).then_some(job.lost),
         queued_at: job.queued_ms.map(rfc3339),
         started_at: job.started_ms.map(rfc3339),
         finished_at: job.finished_ms.map(rfc3339),
@@ -269,8 +269,4 @@ fn job_page(run: &Run, job: &Job) -> String {
 
 fn between(from: Option<i64>, to: Option<i64>) -> Option<i64> {
     from.zip(to).map(|(from, to)| (to - from).max(0))
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }

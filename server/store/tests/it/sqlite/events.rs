@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millrace_engine::error::Error;
 use millrace_engine::events::memory::MemoryOutbox;
-use millrace_engine::events::{EventOutbox, NewEvent};
+use millrace_engine::events::{EventId, EventOutbox, NewEvent};
 use millrace_engine::execution::store::{Change, ExecutionStore};
 use millrace_engine::invocations::{
     InvocationChange, InvocationRow, InvocationStore, StoredEvent, StoredStream, StreamKey,
@@ -15,6 +15,7 @@ use millrace_engine::scheduler::{Event, Report, State, Stop};
 use millrace_engine::testing::event_outbox::{self, event};
 use millrace_engine::testing::execution_store::queued;
 use millrace_engine::testing::run_store::run_with_queued;
+use millrace_proto::instance_name::InstanceName;
 use millrace_store::sqlite::SqliteStore;
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ async fn told(store: &SqliteStore) -> Vec<(String, String)> {
         EventOutbox::remove(store, last.id).await.expect("removes");
     }
     let line = |event: NewEvent| {
-        let read: Value = serde_json::from_str(&event.record(Default::default())).expect("JSON");
+        let read: Value = serde_json::from_str(&event.record(EventId::default())).expect("JSON");
         let text = |name: &str| read[name].as_str().expect(name).to_owned();
         (text("type").replace("dev.millrace.", ""), text("subject"))
     };
@@ -154,7 +155,7 @@ async fn invocations() {
     let databases = Databases::new();
     let store = databases.open().await;
     let stream =
-        StreamKey { instance: Default::default(), build_id: "b".into(), invocation_id: "i".into(), component: 3 };
+        StreamKey { instance: InstanceName::default(), build_id: "b".into(), invocation_id: "i".into(), component: 3 };
     let row = InvocationRow { id: "i".into(), build_id: "b".into(), ..InvocationRow::default() };
     let change = |sequence: i64| InvocationChange {
         stream: stream.clone(),
