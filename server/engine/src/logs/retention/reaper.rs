@@ -227,7 +227,7 @@ impl Reaper {
                 return;
             }
             let candidates = self.candidates(&excess, pass).await;
-            let overflowed = candidates.overflowed;
+            let overflowed = candidates.overflowed();
             let candidates = candidates.into_oldest_first();
             let chosen = excess.choose(candidates.iter().map(|candidate| &candidate.kept));
             let mut removed = false;
