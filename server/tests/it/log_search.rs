@@ -65,7 +65,7 @@ async fn lines_are_found_with_their_columns() {
     let range = SearchRequest { first_line: 1, end_line: 4, ..SearchRequest::default() };
     assert_eq!(lines_with(&test, of(range)).await, [1, 3]);
     let later = SearchRequest { since_millis: i64::MAX >> 20, ..SearchRequest::default() };
-    assert_eq!(lines_with(&test, of(later)).await, []);
+    assert_eq!(lines_with(&test, of(later)).await, Vec::<u64>::new());
     let earlier = SearchRequest { since_millis: hits[0].time_millis, ..SearchRequest::default() };
     assert_eq!(lines_with(&test, of(earlier)).await.len(), 4);
     let regex = SearchRequest { regex: true, ..request(&log, r"^(one|error).*\d$") };
