@@ -201,7 +201,7 @@ function jump(page, share) {
         const shown = [...el.querySelectorAll("[data-line]")].filter((row) => row.getBoundingClientRect().bottom > rect.top && row.getBoundingClientRect().top < rect.bottom);
         const near = Math.abs(Number(shown[0]?.dataset.line) - share * lines) < lines / 1_000;
         if (near && shown.length > 20 && shown.every((row) => row.dataset.pending === undefined)) return performance.now() - began;
-        if (performance.now() - began > 20_000) throw new Error(`no rows at ${share}`);
+        if (performance.now() - began > 20_000) throw new Error(`no rows at ${share}: line ${shown[0]?.dataset.line} is at the top, ${shown.filter((row) => row.dataset.pending !== undefined).length} of ${shown.length} are not there; ${el.closest("section")?.innerText.slice(0, 200)}`);
       }
     },
     { share, lines },
@@ -230,7 +230,10 @@ async function scroll({ ms, px }) {
 }
 
 async function search(page, text, what) {
+  // The search goes on from the reader's place: that of all lines begins at the first.
   await page.getByTestId("log").focus();
+  await page.keyboard.press("Home");
+  await page.waitForSelector('[data-line="1"]:not([data-pending])');
   await page.keyboard.press("Control+f");
   const field = page.getByRole("textbox", { name: "Search in this log" });
   await field.fill("");
