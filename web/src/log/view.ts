@@ -72,7 +72,10 @@ export class LogView {
     host.worker.onmessage = ({ data }) => this.receive(data);
     const resize = new ResizeObserver(() => this.draw());
     resize.observe(el);
-    this.off.push(() => resize.disconnect());
+    // The strip is a picture: another theme needs another one.
+    const theme = new MutationObserver(() => this.draw());
+    theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    this.off.push(() => (resize.disconnect(), theme.disconnect()));
     this.listen(el, "scroll", () => this.onScroll(), { passive: true });
     this.listen(el, "click", (event) => this.onClick(event as MouseEvent));
     this.listen(el, "keydown", (event) => this.onKey(event as KeyboardEvent));
@@ -459,7 +462,7 @@ export class LogView {
     const { hits, version } = this.find;
     // A log that grows moves the ticks by less than a pixel, mostly.
     const grown = Math.floor(Math.log(this.places.visible + 1) * 400);
-    const key = find === undefined ? "" : `${version} ${find.current} ${this.only} ${grown} ${this.el.clientHeight}`;
+    const key = find === undefined ? "" : `${version} ${find.current} ${this.only} ${grown} ${this.el.clientHeight} ${document.documentElement.dataset.theme}`;
     if (key === this.ticksDrawn) return;
     this.ticksDrawn = key;
     this.overview.draw(find === undefined ? undefined : { count: hits.visible, placeOf: (hit) => this.places.placeOf(hits.lineAt(hit)), places: this.places.visible, current: find.current });
