@@ -195,7 +195,7 @@ test("builds: found, and each part of one in a link", async ({ page }) => {
   expect((await new AxeBuilder({ page }).analyze()).violations.map((each) => each.id)).toEqual([]);
   await page.screenshot({ path: "test-results/invocation-test-light.png" });
 
-  await parts.getByRole("link", { name: "Log" }).click();
+  await parts.getByRole("link", { name: "Log", exact: true }).click();
   await expect(page.getByTestId("log").getByText("line 200 ")).toBeVisible();
   await page.locator('[data-line="198"] .ln').click();
   await expect(page).toHaveURL(/tab=log&l=198/);
@@ -213,7 +213,7 @@ test("a build is watched while it goes on", async ({ page }) => {
   await page.goto(`${fake.url}/invocations/live-build`);
   const targets = page.getByRole("list", { name: "Targets" });
   await expect(targets).toContainText("To be built");
-  await page.getByRole("link", { name: "Log" }).click();
+  await page.getByRole("link", { name: "Log", exact: true }).click();
   await expect(page.getByTestId("log").getByText("line 12 ")).toBeVisible();
   fake.logs.get("b.live")?.append(3);
   await expect(page.getByTestId("log").getByText("line 15 ")).toBeVisible();

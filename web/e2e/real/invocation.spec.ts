@@ -40,7 +40,7 @@ test("a build's page: targets, tests, log, cache, timing, executions", async ({ 
   await expect(page.getByTestId("status")).toHaveText("Running");
   const parts = page.getByRole("navigation", { name: "Parts of the invocation" });
   await expect(page.getByRole("list", { name: "Targets" })).toContainText(TEST);
-  await parts.getByRole("link", { name: "Log" }).click();
+  await parts.getByRole("link", { name: "Log", exact: true }).click();
   await expect(page.getByTestId("log").getByText("Analyzed 3 targets")).toBeVisible();
   build.tell(progress("[1 / 3] Compiling mill/wheel.c\n"));
   await expect(page.getByTestId("log").getByText("[1 / 3] Compiling mill/wheel.c")).toBeVisible();
