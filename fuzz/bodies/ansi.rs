@@ -11,7 +11,7 @@ pub fn run(data: &[u8]) {
     let shown = visible::visible(data);
     assert!(shown.len() <= data.len());
     assert!(!shown.contains(&0x1b) && !shown.contains(&0x07), "what a terminal would not show");
-    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
     assert_eq!(lines(&shown), lines(data), "as many lines");
     assert!(visible::visible(&shown) == shown, "once is enough");
     assert!(visible::utf16_len(&shown) <= shown.len());

@@ -10,7 +10,7 @@ use super::{Script, block_on, room};
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut values = Vec::new();
-    for _ in 0..1 + script.byte() % 3 {
+    for _ in 0..=script.byte() % 3 {
         let length = usize::from(script.byte() % 40);
         // A value with a `*` may come about by covering another.
         values.push(String::from_utf8_lossy(script.bytes(length)).replace('*', "+"));
@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
         match script.byte() {
             kind if kind < 96 && !forms.is_empty() => content.extend_from_slice(&forms[script.number() % forms.len()]),
             kind if kind < 128 => {
-                cuts.push((content.len().saturating_sub(usize::from(script.byte() % 16)), kind & 1 == 1))
+                cuts.push((content.len().saturating_sub(usize::from(script.byte() % 16)), kind & 1 == 1));
             }
             kind => content.extend_from_slice(script.bytes(usize::from(kind % 16))),
         }

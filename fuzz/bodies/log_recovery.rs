@@ -84,7 +84,7 @@ async fn read(room: &LogRoom, most_bytes: u64) {
         assert!(head.first.line <= head.lines && stat.marks.iter().all(|mark| mark.line < head.lines));
         if let Ok(lines) = room.read_lines(&id, 0, u64::MAX, usize::MAX).await {
             assert!(lines.data.len() as u64 <= kept, "{id}");
-            assert_eq!(lines.data.iter().filter(|byte| **byte == b'\n').count() as u64, lines.lines(), "{id}");
+            assert_eq!(memchr::memchr_iter(b'\n', &lines.data).count() as u64, lines.lines(), "{id}");
             assert!(lines.end().line <= head.lines, "{id}");
         }
         if let Ok(bytes) = room.read_bytes(&id, head.first.stream_offset(), usize::MAX).await {

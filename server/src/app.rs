@@ -89,14 +89,9 @@ impl App {
         let store = SqliteStore::open(database)
             .await
             .with_context(|| format!("cannot open the database {}", database.display()))?;
-        let (folder, log_options) = (data.join(LOGS_FOLDER), log_options(&config.logs));
-        // It reads the journal of an earlier process: that blocks.
-        let disk = tokio::task::spawn_blocking(move || DiskLogs::open(&folder, log_options))
-            .await?
-            .context("cannot open the logs")?;
-        let logs = Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(&clock), config.logs.limits));
-        let own = config.registration_token.iter().cloned().collect();
-        let log_masks = LogMaskFile::open(Arc::clone(&logs), config.logs.mask_file.clone(), own)?;
+        let logs = open_logs(config, &clock).await?;
+        let own_secrets = config.registration_token.iter().cloned().collect();
+        let log_masks = LogMaskFile::open(Arc::clone(&logs), config.logs.mask_file.clone(), own_secrets)?;
         let streams = LogStreams::new(LogRoom::clone(&logs), stream_key::load_or_create(data)?);
         let records = Records::new(LogRoom::clone(&logs));
         let searches = LogSearches::new(LogRoom::clone(&logs), SearchLimits::default());
@@ -111,11 +106,7 @@ impl App {
         let gate = Arc::new(Gate { tokens, runners: Arc::clone(&runners), open: *open });
         let scheduler = Scheduler::new(Arc::new(store.clone()), Arc::clone(&logs), Arc::clone(&clock), *lease_ms);
         let scheduler = Arc::new(scheduler);
-        let (folder, options) = (data.join(BLOBS_FOLDER), blob_options(&config.cache));
-        let blobs = tokio::task::spawn_blocking(move || DiskBlobs::open(&folder, options))
-            .await?
-            .context("cannot open the blobs")?;
-        let cache = Cache::on(Arc::new(blobs), Arc::new(store.clone()), &clock, &config.cache);
+        let cache = Cache::on(open_blobs(config).await?, Arc::new(store.clone()), &clock, &config.cache);
         let options = ExecutionOptions { lease_ms: *lease_ms, ..config.execution.options.clone() };
         let (blobs, actions) = (Arc::clone(&cache.blobs), Arc::clone(&cache.actions));
         // What an earlier process had queued or given out goes on.
@@ -276,6 +267,22 @@ fn log_options(config: &LogConfig) -> DiskLogsOptions {
         archive: archive.map(|to| ArchiveOptions { folder: to.folder.clone(), after_ms: to.after_ms }),
         ..DiskLogsOptions::default()
     }
+}
+
+async fn open_logs(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<LogRoom>> {
+    let (folder, options) = (config.data.join(LOGS_FOLDER), log_options(&config.logs));
+    // It reads the journal of an earlier process: that blocks.
+    let disk =
+        tokio::task::spawn_blocking(move || DiskLogs::open(&folder, options)).await?.context("cannot open the logs")?;
+    Ok(Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(clock), config.logs.limits)))
+}
+
+async fn open_blobs(config: &Config) -> Result<Arc<DiskBlobs>> {
+    let (folder, options) = (config.data.join(BLOBS_FOLDER), blob_options(&config.cache));
+    let blobs = tokio::task::spawn_blocking(move || DiskBlobs::open(&folder, options))
+        .await?
+        .context("cannot open the blobs")?;
+    Ok(Arc::new(blobs))
 }
 
 fn blob_options(config: &CacheConfig) -> DiskBlobsOptions {

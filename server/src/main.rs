@@ -32,7 +32,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Server and runner in one process, on this machine, without configuration
-    Dev(DevArgs),
+    Dev(Box<DevArgs>),
     /// The server by itself, where tokens are needed
     Serve(Box<ServeArgs>),
     /// Start a run of a workflow and watch it
@@ -73,7 +73,7 @@ async fn dispatch(command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Dev(args) => {
             telemetry::start("warn");
-            served(dev::dev(args).await)
+            served(dev::dev(*args).await)
         }
         Command::Serve(args) => {
             telemetry::start("info");

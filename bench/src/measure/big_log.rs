@@ -132,7 +132,7 @@ fn row(number: u64) -> String {
         mixed >> 8 & 0xFFF,
         mixed >> 20 & 0xFF,
         mixed >> 24 & 0xF_FFFF,
-        mixed >> 44 & 3 == 0,
+        (mixed >> 44).is_multiple_of(4),
         mixed >> 32,
     )
 }

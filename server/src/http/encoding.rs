@@ -185,7 +185,7 @@ pub fn packed(
 
 enum Packer {
     Identity(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 
@@ -193,7 +193,7 @@ impl Packer {
     fn new(encoding: ContentEncoding, live: bool) -> io::Result<Self> {
         Ok(match encoding {
             ContentEncoding::Identity => Self::Identity(Vec::new()),
-            ContentEncoding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(LEVEL))),
+            ContentEncoding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::new(LEVEL)))),
             ContentEncoding::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL as i32)?;
                 encoder.set_parameter(CParameter::WindowLog(if live { LIVE_WINDOW_BITS } else { WINDOW_BITS }))?;

@@ -54,7 +54,9 @@ pub async fn read(
         Ok(tail) => (tail, None),
         Err(Error::NotFound(message)) => {
             let any = any_log(app, caller(ctx), id, offset, limit).await;
-            any.map(|(tail, follow)| (tail, Some(follow))).map_err(|error| or_not_found(error, message)).map_err(status)?
+            any.map(|(tail, follow)| (tail, Some(follow)))
+                .map_err(|error| or_not_found(error, message))
+                .map_err(status)?
         }
         Err(error) => return Err(status(error)),
     };

@@ -13,8 +13,8 @@ use millrace_proto::millrace::v1::follow_request::Start as WireStart;
 use millrace_proto::millrace::v1::follow_response::Event;
 
 use super::follow::{Follow, Followed};
-use super::log_search::Searching;
 use super::log_room;
+use super::log_search::Searching;
 use super::status::status;
 use super::until_stopping;
 use crate::app::App;

@@ -42,8 +42,7 @@ pub fn out_of_log(message: String, offset: u64) -> ConnectError {
         message: format!("The requested offset is outside the log's range: {offset}"),
         ..Default::default()
     };
-    ConnectError::out_of_range(message)
-        .with_detail(ErrorDetail::from_message("google.rpc.LocalizedMessage", &shown))
+    ConnectError::out_of_range(message).with_detail(ErrorDetail::from_message("google.rpc.LocalizedMessage", &shown))
 }
 
 /// What clients read to know which blobs they have to bring.

@@ -22,7 +22,7 @@ impl Seeded {
             1 => (0..length).map(|_| alphabet[self.next() as usize % alphabet.len()]).collect(),
             _ => (0..length)
                 .map(|_| {
-                    if self.next() % 4 == 0 {
+                    if self.next().is_multiple_of(4) {
                         self.next() as u8
                     } else {
                         alphabet[self.next() as usize % alphabet.len()]

@@ -212,7 +212,8 @@ async fn names_and_limits() {
 
     // The answers before a refusal come first.
     let requests = vec![record("good"), record("good, too"), ProduceRequest { record: None }, record("after")];
-    let mut answers = stranger(&test).produce_stream(tokio_stream::iter(requests)).await.expect("a stream").into_inner();
+    let mut answers =
+        stranger(&test).produce_stream(tokio_stream::iter(requests)).await.expect("a stream").into_inner();
     for offset in [1, 2] {
         assert_eq!(within("an answer", answers.message()).await.expect("no error").expect("an answer").offset, offset);
     }

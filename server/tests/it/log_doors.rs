@@ -94,14 +94,7 @@ async fn write_and_read(
     live
 }
 
-async fn read_all(
-    test: &TestApp,
-    reading: &Reading,
-    expected: &Expected,
-    what: &str,
-    when: &str,
-    wrong: &mut Wrong,
-) {
+async fn read_all(test: &TestApp, reading: &Reading, expected: &Expected, what: &str, when: &str, wrong: &mut Wrong) {
     for reader in READERS.iter().filter(|reader| reader.reads(reading)) {
         let outcome = within(reader.name(), reader.read(test, reading, expected)).await;
         wrong.note(what, reader.name(), when, outcome);

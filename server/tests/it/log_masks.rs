@@ -101,7 +101,7 @@ async fn through_every_door() {
     // What a build prints, an event each half line.
     let id = "0d1e2f30-6f0c-4d5b-9e4b-0c8a8f6f2a11";
     let half = sent.len() / 2 + 3;
-    let half = (half..).find(|at| sent.is_char_boundary(*at)).expect("a place");
+    let half = (half..sent.len()).find(|at| sent.is_char_boundary(*at)).expect("a place");
     let events: Vec<_> =
         [&sent[..half], &sent[half..]].into_iter().zip(1..).map(|(text, number)| printed(id, number, text)).collect();
     let publish =

@@ -161,8 +161,8 @@ mod tests {
         Standing { epoch, lease: Some(lease), claimed_ms: Some(25), ..Default::default() }
     }
 
-    fn ended() -> Option<End> {
-        Some(End { at_ms: 125, response: Arc::new(response::failed(millrace_proto::rpc::Code::UNAVAILABLE, "lost")) })
+    fn ended() -> End {
+        End { at_ms: 125, response: Arc::new(response::failed(millrace_proto::rpc::Code::UNAVAILABLE, "lost")) }
     }
 
     fn told(of: &Telling) -> Vec<Value> {
@@ -176,13 +176,13 @@ mod tests {
         for ((before, epoch, end), wanted) in [
             ((Told::Nothing, 0, None), &["queued"] as &[&str]),
             ((Told::Nothing, 1, None), &["queued", "started"]),
-            ((Told::Nothing, 0, ended()), &["queued", "finished"]),
-            ((Told::Nothing, 1, ended()), &["queued", "started", "finished"]),
+            ((Told::Nothing, 0, Some(ended())), &["queued", "finished"]),
+            ((Told::Nothing, 1, Some(ended())), &["queued", "started", "finished"]),
             ((Told::Lease(0), 0, None), &[]),
             ((Told::Lease(0), 1, None), &["started"]),
             ((Told::Lease(1), 1, None), &[]),
-            ((Told::Lease(1), 2, ended()), &["started", "finished"]),
-            ((Told::Lease(2), 2, ended()), &["finished"]),
+            ((Told::Lease(1), 2, Some(ended())), &["started", "finished"]),
+            ((Told::Lease(2), 2, Some(ended())), &["finished"]),
         ] {
             let standing = if epoch == 0 { Standing::default() } else { leased(epoch) };
             let events = told(&telling(before, standing, end));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn fields() {
-        let events = told(&telling(Told::Nothing, leased(1), ended()));
+        let events = told(&telling(Told::Nothing, leased(1), Some(ended())));
         let data: Vec<&Value> = events.iter().map(|event| &event["data"]).collect();
         assert_eq!(data[0]["state"], "queued");
         assert!(data[0].get("runner").is_none() && data[0].get("code").is_none(), "{}", data[0]);

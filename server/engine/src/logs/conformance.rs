@@ -366,9 +366,8 @@ async fn trims(store: &dyn LogStore) {
     for call in 0..20_u64 {
         let texts: Vec<String> = (0..50).map(|line| format!("{} {}", call * 50 + line, "t".repeat(100))).collect();
         let flags_of = |line: usize| match line % 5 {
-            1 => rest,
+            1 | 3 => rest,
             2 => rest | flags::JOINED,
-            3 => rest,
             4 => MarkKind::Notice.bits(),
             _ => 0,
         };

@@ -111,8 +111,13 @@ mod tests {
     #[test]
     fn a_line_says_where_and_when() {
         let place = Place { job: "test (a)".to_owned(), index: 1, step: "Run".to_owned(), log_id: "l".to_owned() };
-        let line =
-            Line { number: 41, time_millis: 1500, stderr: true, continued: false, bytes: b"\x1b[31mhi\x1b[0m\n"[..].into() };
+        let line = Line {
+            number: 41,
+            time_millis: 1500,
+            stderr: true,
+            continued: false,
+            bytes: b"\x1b[31mhi\x1b[0m\n"[..].into(),
+        };
         assert_eq!(
             line_event(&place, &line).to_string(),
             r#"{"event":"line","job":"test (a)","step":2,"name":"Run","line":42,"time":"1970-01-01T00:00:01.500Z","stream":"stderr","text":"hi"}"#

@@ -72,22 +72,6 @@ impl LogService for FakeLogs {
         let messages = events.into_iter().map(|event| Ok(FollowResponse { event: Some(event), ..Default::default() }));
         Response::stream_ok(futures::stream::iter(messages.chain(error.map(Err)).collect::<Vec<_>>()))
     }
-
-    async fn search(
-        &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, SearchRequest>,
-    ) -> ServiceResult<ServiceStream<SearchResponse>> {
-        Err(ConnectError::unimplemented("search"))
-    }
-
-    async fn get_log_room(
-        &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, GetLogRoomRequest>,
-    ) -> ServiceResult<GetLogRoomResponse> {
-        Err(ConnectError::unimplemented("get_log_room"))
-    }
 }
 
 fn hello(size_bytes: u64) -> Event {
@@ -158,7 +142,8 @@ async fn a_log_that_is_not_there_is_not_asked_for_again() {
 
 #[tokio::test]
 async fn what_is_there_by_now_has_an_end() {
-    let begins_at = |offset| FollowHello { log: Log { size_bytes: 8, ..Default::default() }.into(), offset, ..Default::default() };
+    let begins_at =
+        |offset| FollowHello { log: Log { size_bytes: 8, ..Default::default() }.into(), offset, ..Default::default() };
     for (begin, script, expected) in [
         (0, vec![lines(0, 0, "one\ntwo\n")], vec!["one\ntwo\n", "End"]),
         (8, vec![], vec!["End"]),

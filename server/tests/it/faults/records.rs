@@ -35,7 +35,8 @@ async fn acknowledged_records_outlive_their_server() {
             counter.send_replace(number + 1);
             record(number)
         });
-        let mut answers = within("ProduceStream", client.produce_stream(requests)).await.expect("a stream").into_inner();
+        let mut answers =
+            within("ProduceStream", client.produce_stream(requests)).await.expect("a stream").into_inner();
         let mut number = from;
         while number < from + ACKNOWLEDGED_MIN {
             let answer = within("an answer", answers.message()).await.expect("no error").expect("an answer");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bazel_remote_apis::google::bytestream as bs;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use millrace_bench::wire::log_v1::log_client::LogClient;
 use millrace_bench::wire::log_v1::ConsumeRequest;
+use millrace_bench::wire::log_v1::log_client::LogClient;
 use millrace_bench::wire::millrace_v1::follow_response::Event;
 use millrace_bench::wire::millrace_v1::{FollowRequest, GetLogRequest, ReadLinesRequest, SearchRequest};
 use serde_json::{Value, json};
@@ -106,8 +106,7 @@ pub const READERS: &[Reader] = &[
 ];
 
 /// Those that go on with what comes.
-pub const LIVE_READERS: [Reader; 4] =
-    [Reader::Follow, Reader::RawFollow, Reader::ByteStream, Reader::ConsumeStream];
+pub const LIVE_READERS: [Reader; 4] = [Reader::Follow, Reader::RawFollow, Reader::ByteStream, Reader::ConsumeStream];
 
 impl Reader {
     pub fn name(self) -> &'static str {

@@ -75,7 +75,7 @@ pub async fn agent(test: &TestApp, name: &str) -> Agent {
 /// A log that is written.
 pub enum OpenLog {
     /// A step's.
-    Rows { agent: Agent, run: Run, sent: i64 },
+    Rows { agent: Box<Agent>, run: Box<Run>, sent: i64 },
     /// A stream's.
     Bytes { made: Made, sent: i64 },
     /// A named one.
@@ -91,8 +91,8 @@ impl OpenLog {
                 let run = test.run(ONE_JOB).await;
                 agent.fetch("", 0).await.expect("a task");
                 agent.client.update_task(update_of(&run, "running")).await.expect("running");
-                let agent = Agent { client: agent.client.clone(), runner: agent.runner.clone() };
-                Self::Rows { agent, run, sent: 0 }
+                let agent = Box::new(Agent { client: agent.client.clone(), runner: agent.runner.clone() });
+                Self::Rows { agent, run: Box::new(run), sent: 0 }
             }
             Writer::Bytes => Self::Bytes { made: Made::new(test, Remote::of(test)).await, sent: 0 },
             Writer::Records => {
@@ -161,9 +161,7 @@ impl OpenLog {
                 let id = test.get(&run.id).await.jobs[0].steps[0].log_id.clone();
                 Reading { id, run: Some(run.id.clone()), ..reading }
             }
-            Self::Bytes { made, .. } => {
-                Reading { id: made.log_id(), stream: Some(made.name.clone()), ..reading }
-            }
+            Self::Bytes { made, .. } => Reading { id: made.log_id(), stream: Some(made.name.clone()), ..reading },
             Self::Records { name, .. } => {
                 let id = format!("{NO_PROJECT}.{name}");
                 Reading { id, named: Some(name.clone()), ends: false, ..reading }
@@ -223,10 +221,7 @@ fn numbered(id: &str, number: i64, event: be::build_event::Event) -> be::Publish
     }
 }
 
-async fn publish(
-    client: &mut PublishBuildEventClient<Wire>,
-    events: Vec<be::PublishBuildToolEventStreamRequest>,
-) {
+async fn publish(client: &mut PublishBuildEventClient<Wire>, events: Vec<be::PublishBuildToolEventStreamRequest>) {
     let count = events.len();
     let call = client.publish_build_tool_event_stream(tokio_stream::iter(events));
     let mut answers = within("the events", call).await.expect("a stream").into_inner();

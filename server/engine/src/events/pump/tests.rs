@@ -207,7 +207,7 @@ async fn without_a_hint_it_is_told_all_the_same() {
 
 /// Waits until something is so that nobody tells of.
 async fn until(is_so: impl AsyncFn() -> bool) {
-    let waited = timeout(Duration::from_secs(60), async {
+    let waited = timeout(Duration::from_mins(1), async {
         while !is_so().await {
             sleep(Duration::from_millis(5)).await;
         }

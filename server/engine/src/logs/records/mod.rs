@@ -68,10 +68,13 @@ impl Records {
         };
         let rows = whole_rows(&head);
         if number >= rows {
-            return Err(Error::Range(format!("offset: {number} is past the end of log {log}, which has {rows} records")));
+            return Err(Error::Range(format!(
+                "offset: {number} is past the end of log {log}, which has {rows} records"
+            )));
         }
         let gone = |first: u64| {
-            let message = format!("offset: record {number} of log {log} was removed by retention; the first is {first}");
+            let message =
+                format!("offset: record {number} of log {log} was removed by retention; the first is {first}");
             Err(Error::Range(message))
         };
         if number < head.first.row {

@@ -77,7 +77,11 @@ async fn records_are_exactly_what_was_sent() {
     let sent = awkward();
     for (number, value) in (0..).zip(&sent) {
         assert_eq!(producer.send(value.clone()).await.unwrap().durable().await.unwrap(), number);
-        assert_eq!(rows(&mut live, 1).await, [LogRow { number, value: value.clone() }], "at once, without the next one");
+        assert_eq!(
+            rows(&mut live, 1).await,
+            [LogRow { number, value: value.clone() }],
+            "at once, without the next one"
+        );
     }
     for (number, value) in (0..).zip(&sent) {
         let row = records.read(&id_of(&log), number, Missing::Refuse).await.unwrap();

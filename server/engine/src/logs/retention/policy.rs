@@ -199,7 +199,9 @@ mod tests {
 
     fn choose(retention: &Retention, kept: &[Kept]) -> Vec<Option<Reason>> {
         let mut tally = Tally::default();
-        kept.iter().for_each(|one| tally.add(one));
+        for one in kept {
+            tally.add(one);
+        }
         tally.excess(retention).choose(kept.iter())
     }
 
@@ -287,7 +289,7 @@ mod tests {
                 let fits = max_bytes == 0 || left <= max_bytes;
                 let rest = of().filter(|(one, reason)| one.ended_ms.is_some() && reason.is_none()).count();
                 prop_assert!(fits || rest == 0, "too large, and there is more that could go");
-                if let Some((last, _)) = of().filter(|(_, reason)| *reason == Some(Reason::Size)).last() {
+                if let Some((last, _)) = of().rfind(|(_, reason)| *reason == Some(Reason::Size)) {
                     prop_assert!(max_bytes > 0 && left + last.stored_bytes > max_bytes, "one too many went for size");
                     let place = both.iter().position(|(one, _)| std::ptr::eq(*one, *last)).unwrap_or_default();
                     let older_stays = both[..place].iter().any(|(one, reason)| {

@@ -345,7 +345,7 @@ async fn long_lines_are_cut_in_the_answer_and_bounded_in_memory() {
     let whole = LogSearches::new(room.clone(), tiny(1000));
     let found = all(whole.search(&id(), query(&wanted), Missing::Refuse).await.unwrap()).await.unwrap();
     assert_eq!((found.hits[0].line, found.hits[0].columns[0].0 as usize), (0, at));
-    assert!(found.hits[0].text_cut && found.hits[0].text == &text.as_bytes()[..LINE_MAX_BYTES]);
+    assert!(found.hits[0].text_cut && found.hits[0].text == text.as_bytes()[..LINE_MAX_BYTES]);
     let bounded = LogSearches::new(room, SearchLimits { line_bytes: 2 * LINE_MAX_BYTES, ..tiny(1000) });
     let found = all(bounded.search(&id(), query(&wanted), Missing::Refuse).await.unwrap()).await.unwrap();
     assert_eq!((found.matching_lines, found.hits[0].line), (1, 8), "in parts");

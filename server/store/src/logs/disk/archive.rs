@@ -18,7 +18,7 @@ use super::survey::read_id;
 use crate::positioned::sync_folder;
 
 /// How often sealed logs are looked through.
-pub const ARCHIVE_EVERY: Duration = Duration::from_secs(600);
+pub const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
 const COPY_BYTES: usize = 1024 * 1024;
 
 /// Where sealed logs go, and when.

@@ -152,8 +152,8 @@ impl DiskLogs {
         };
         let next_number = recovery::recover(&layout, &journal_folder)?;
         let open = Arc::new(OpenLogs::new(&layout, options.open_logs_max.max(2)));
-        let sealer = Sealer::start(&layout, &open, options.clone())?;
         let bytes = options.segment_max_bytes;
+        let sealer = Sealer::start(&layout, &open, options)?;
         let committer = Committer::start(&layout, &journal_folder, next_number, bytes, sealer.queue())?;
         Ok(Self { layout, open, committer, sealer, _lock: lock })
     }

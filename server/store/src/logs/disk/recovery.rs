@@ -46,7 +46,7 @@ enum Found {
     /// It was sealed, so all that the journal says of it is done.
     Sealed,
     /// Its files, and where they begin: what is before was removed, and no record brings it back.
-    Plain(LogFiles, LogPlace),
+    Plain(Box<LogFiles>, LogPlace),
 }
 
 impl Replay<'_> {
@@ -93,7 +93,7 @@ impl Replay<'_> {
         }
         let files = LogFiles::create(&path, id)?;
         let first = files.stored_header()?.map_or(LogPlace::default(), |header| header.head.first);
-        Ok(Found::Plain(files, first))
+        Ok(Found::Plain(Box::new(files), first))
     }
 }
 

@@ -45,8 +45,8 @@ pub fn survey(layout: &Layout, open: &Arc<OpenLogs>, shard: u16) -> Result<Vec<L
 
 /// The log's sealed file, if it can be read.
 fn sealed(layout: &Layout, open: &OpenLogs, id: &LogId) -> Option<SealedLog> {
-    let paths = [Some(layout.path(id)), layout.archived(id)].into_iter().flatten();
-    paths.filter_map(|path| SealedLog::open(&path.sealed(), open.frames()).ok().flatten()).next()
+    let mut paths = [Some(layout.path(id)), layout.archived(id)].into_iter().flatten();
+    paths.find_map(|path| SealedLog::open(&path.sealed(), open.frames()).ok().flatten())
 }
 
 /// The first `limit` ids after `after`. Reads all names, keeps only those.

@@ -78,9 +78,9 @@ impl SealedReader<'_> {
         found: impl Fn(LogPlace, u64) -> bool,
     ) -> io::Result<LogPlace> {
         let frames = &self.0.frames;
-        for number in frames.partition_point(before).saturating_sub(1)..frames.len() {
+        for (number, frame) in frames.iter().enumerate().skip(frames.partition_point(before).saturating_sub(1)) {
             let piece = self.0.piece(number)?;
-            let at = places(&piece, frames[number].place).find(|(place, word)| found(*place, *word));
+            let at = places(&piece, frame.place).find(|(place, word)| found(*place, *word));
             if let Some((place, _)) = at {
                 return Ok(place);
             }
