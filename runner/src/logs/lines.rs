@@ -3,8 +3,8 @@
 
 use super::mask::MaskSet;
 
-/// The longest row.
-pub const ROW_MAX_BYTES: usize = 64 * 1024;
+/// The longest row: as much as a call to the server has. The server splits it further, and marks where.
+pub const ROW_MAX_BYTES: usize = 256 * 1024;
 
 /// What comes out of [`Lines`].
 #[derive(Debug, PartialEq, Eq)]

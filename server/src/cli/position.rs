@@ -81,7 +81,8 @@ impl Position {
 
     /// Some of the log is gone.
     pub fn gap(&mut self, offset: u64, reason: String) -> Vec<Tail> {
-        let bytes = offset.saturating_sub(self.next.unwrap_or(offset));
+        let asked = if let Start::Offset(asked) = self.start { asked } else { offset };
+        let bytes = offset.saturating_sub(self.next.unwrap_or(asked));
         self.next = Some(offset);
         self.rest().into_iter().chain([Tail::Gap { bytes, reason }]).collect()
     }

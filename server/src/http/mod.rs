@@ -16,6 +16,7 @@ mod range;
 mod refusal;
 mod rest;
 mod tls;
+mod trailers_only;
 mod web;
 mod webdav;
 
@@ -24,7 +25,6 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
@@ -38,6 +38,7 @@ use crate::app::App;
 use crate::auth::identify;
 use crate::auth::session::{self, Sessions};
 use crate::rpc;
+use trailers_only::trailers_only;
 
 pub use accept::{Port, serve};
 pub use tls::Tls;
@@ -125,16 +126,10 @@ fn route_name(path: &str, methods: &BTreeSet<String>) -> String {
 /// Tells browsers to be careful. gRPC proper is no browser's.
 async fn secure_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let ends_here = response.body().is_end_stream();
     let headers = response.headers_mut();
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web") {
-        if !ends_here {
-            // The status comes again as trailers, there with its details: a client that finds it here reads no further.
-            headers.remove("grpc-status");
-            headers.remove("grpc-message");
-        }
-        return response;
+        return trailers_only(response).await;
     }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

@@ -61,6 +61,8 @@ const METHODS: &[(&str, For)] = &[
     ("millrace.v1.LogService/GetLog", READ),
     ("millrace.v1.LogService/ReadLines", READ),
     ("millrace.v1.LogService/Follow", READ),
+    ("millrace.v1.LogService/Search", READ),
+    ("millrace.v1.LogService/GetLogRoom", READ),
     ("log.v1.Log/Produce", For::Either(Role::Run, Role::CacheWrite)),
     ("log.v1.Log/ProduceStream", For::Either(Role::Run, Role::CacheWrite)),
     ("log.v1.Log/Consume", READ),

@@ -216,11 +216,10 @@ async fn a_tail_of_a_removed_log_ends() {
 
 #[tokio::test]
 async fn a_tail_that_is_overtaken_by_retention_says_so() {
-    let store = Arc::new(MemoryLogs::default());
-    let room = LogRoom::new(store.clone(), Arc::new(Noon), LogLimits::default());
+    let room = room();
     append(&room, 0, &["zero", "one", "two"], false).await.unwrap();
     let mut tail = room.tail(&id("a"), Start::Offset(0), Missing::Refuse).await.unwrap();
-    let first = store.trim(&id("a"), 2).await.unwrap().first;
+    let first = room.trim(&id("a"), 2).await.unwrap().first;
     assert_eq!(first, LogPlace { line: 2, offset: 9, joined: 0, row: 2 });
     assert_eq!(tail.next().await, Ok(TailEvent::Gap(first)));
     assert!(matches!(tail.next().await, Ok(TailEvent::Data(lines)) if lines.data == "two\n"));

@@ -77,7 +77,7 @@ pub enum OpenLog {
     /// A step's.
     Rows { agent: Box<Agent>, run: Box<Run>, sent: i64 },
     /// A stream's.
-    Bytes { made: Made, sent: i64 },
+    Bytes { made: Box<Made>, sent: i64 },
     /// A named one.
     Records { client: LogClient<Wire>, name: String },
     /// A build's.
@@ -94,7 +94,7 @@ impl OpenLog {
                 let agent = Box::new(Agent { client: agent.client.clone(), runner: agent.runner.clone() });
                 Self::Rows { agent, run: Box::new(run), sent: 0 }
             }
-            Writer::Bytes => Self::Bytes { made: Made::new(test, Remote::of(test)).await, sent: 0 },
+            Writer::Bytes => Self::Bytes { made: Box::new(Made::new(test, Remote::of(test)).await), sent: 0 },
             Writer::Records => {
                 let name = content.to_lowercase().replace(|c: char| !c.is_ascii_lowercase(), "-");
                 Self::Records { client: LogClient::new(test.wire()), name }
