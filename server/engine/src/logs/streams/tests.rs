@@ -218,6 +218,14 @@ async fn the_secret_is_of_one_stream_and_is_not_shown() {
     assert!(matches!(read(&streams, "never-made", 0, None).await, Err(Error::NotFound(_))));
 }
 
+/// What the tail sees next, while the writer goes on with what it has.
+async fn seen_next(writer: &mut StreamWriter, tail: &mut ByteTail) -> Bytes {
+    tokio::select! {
+        seen = tail.next() => seen.unwrap().unwrap(),
+        () = async { loop { writer.advance().await.unwrap() } } => unreachable!(),
+    }
+}
+
 #[tokio::test]
 async fn half_a_line_is_seen_soon() {
     let streams = streams();
@@ -226,16 +234,11 @@ async fn half_a_line_is_seen_soon() {
     let mut writer = streams.writer(&parent(), &id, &token).unwrap();
     for dot in 0..3 {
         writer.take(dot, b".", false).await.unwrap();
-        let seen = tokio::select! {
-            seen = tail.next() => seen.unwrap().unwrap(),
-            () = async { loop { writer.advance().await.unwrap() } } => unreachable!(),
-        };
-        assert_eq!(seen, ".");
+        assert_eq!(seen_next(&mut writer, &mut tail).await, ".");
     }
     // Whole lines don't wait.
     writer.take(3, b"\nnext\nha", false).await.unwrap();
-    writer.advance().await.unwrap();
-    assert_eq!(tail.next().await.unwrap().unwrap(), "\nnext\n");
+    assert_eq!(seen_next(&mut writer, &mut tail).await, "\nnext\n");
     // A writer that is cut off has said what it has said.
     drop(writer);
     assert_eq!(tail.next().await.unwrap().unwrap(), "ha");

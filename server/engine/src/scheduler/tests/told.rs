@@ -188,7 +188,7 @@ jobs:
     journey.run_job(&first, Success);
     let second = journey.run.jobs[1].key.clone();
     let wanted = [
-        format!("step.finished {first} 0 success"),
+        format!("step.finished {first} 0 skipped"),
         format!("job.finished {first} success"),
         format!("job.queued {second}"),
     ];
