@@ -54,6 +54,7 @@ mod sealer;
 mod segmented;
 mod slots;
 mod survey;
+mod unjoined;
 
 use std::fs::File;
 use std::io;

@@ -11,6 +11,7 @@ use millrace_engine::logs::{
 
 use super::fault::log_error;
 use super::files::{INDEX_ENTRY_BYTES, INDEX_EVERY_LINES, LogFiles, MARK_BYTES, index_entries, words_at};
+use super::unjoined::unjoined;
 
 /// A scan reads so much at a time.
 const SCAN_BYTES: usize = 64 * 1024;
@@ -85,25 +86,10 @@ impl LogReader<'_> {
 
     /// So many bytes, all of them there, without the line ends that are not the writer's.
     fn unjoined(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(len);
         if len == 0 {
-            return Ok(bytes);
+            return Ok(Vec::new());
         }
-        let mut place = self.place_of_byte(offset)?;
-        let mut skip = (offset - place.stream_offset()) as usize;
-        while bytes.len() < len {
-            let lines = self.lines(place, u64::MAX, SCAN_BYTES.max(skip + len - bytes.len()))?;
-            if lines.data.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            place = lines.end();
-            let more = lines.stream_bytes();
-            let from = skip.min(more.len());
-            skip -= from;
-            let to = more.len().min(from + len - bytes.len());
-            bytes.extend_from_slice(&more[from..to]);
-        }
-        Ok(bytes)
+        unjoined(self.place_of_byte(offset)?, offset, len, |place, bytes| self.lines(place, u64::MAX, bytes))
     }
 
     /// The first row that can be the first of the log when whole segments before this line are taken; none if none can.

@@ -9,12 +9,10 @@ use millrace_engine::logs::{
 };
 
 use super::super::fault::log_error;
+use super::super::unjoined::unjoined;
 use super::SealedLog;
 use super::cache::Piece;
 use super::index::FrameEntry;
-
-/// A read of bytes takes at least so much at a time.
-const READ_BYTES: usize = 64 * 1024;
 
 /// Reads a sealed log.
 pub struct SealedReader<'a>(pub &'a SealedLog);
@@ -129,25 +127,10 @@ impl SealedReader<'_> {
 
     /// So many bytes, all of them there, without the line ends that are not the writer's.
     fn stream(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(len);
         if len == 0 {
-            return Ok(bytes);
+            return Ok(Vec::new());
         }
-        let mut place = self.place_of_byte(offset)?;
-        let mut skip = (offset - place.stream_offset()) as usize;
-        while bytes.len() < len {
-            let lines = self.lines(place, u64::MAX, READ_BYTES.max(skip + len - bytes.len()))?;
-            if lines.data.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            place = lines.end();
-            let more = lines.stream_bytes();
-            let from = skip.min(more.len());
-            skip -= from;
-            let to = more.len().min(from + len - bytes.len());
-            bytes.extend_from_slice(&more[from..to]);
-        }
-        Ok(bytes)
+        unjoined(self.place_of_byte(offset)?, offset, len, |place, bytes| self.lines(place, u64::MAX, bytes))
     }
 
     fn failed(&self, error: &io::Error) -> LogError {
