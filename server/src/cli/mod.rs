@@ -11,6 +11,7 @@ pub mod runs;
 pub mod validate;
 
 mod follow;
+mod harmless;
 mod interrupt;
 mod line;
 mod log_printer;

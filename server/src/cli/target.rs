@@ -6,6 +6,7 @@ use millrace_proto::millrace::v1::{GetRunRequest, Job, ListRunsRequest, Run, Ste
 use super::{
     client::Server,
     exit::{CliError, Exit},
+    harmless::harmless,
 };
 
 /// A shorter beginning of an id would too often mean two runs.
@@ -107,7 +108,7 @@ impl RunName {
         };
         let request = GetRunRequest { run_id: id, ..Default::default() };
         let answer = server.pipelines().get_run(request).await.map_err(|error| server.explain(&error))?;
-        let run = answer.into_owned().run.into_option();
+        let run = answer.into_owned().run.into_option().map(harmless);
         run.ok_or_else(|| CliError::new(Exit::Internal, "the server answered without a run"))
     }
 }

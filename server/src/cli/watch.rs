@@ -9,6 +9,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use super::{
     client::Server,
     exit::CliError,
+    harmless::harmless,
     retry::{Backoff, SILENCE_MAX, may_pass},
     state::{is_final, known},
 };
@@ -88,7 +89,7 @@ async fn stream(
     loop {
         let message = timeout(SILENCE_MAX, stream.message()).await.map_err(silence)??;
         let message = message.ok_or_else(|| ConnectError::unavailable("the server ended the stream"))?;
-        let run = message.to_owned_message().run.into_option();
+        let run = message.to_owned_message().run.into_option().map(harmless);
         if backoff.is_away() {
             backoff.reset();
             if sender.send(Watch::Back).await.is_err() {

@@ -149,7 +149,9 @@ impl Follow {
     /// An agent may have forgotten to end its log: long after its job's end, nothing comes any more.
     async fn end_if_abandoned(&self) -> Result<()> {
         let finished = self.job().await?.and_then(|job| job.finished_ms.filter(|_| job.state.is_final()));
-        if finished.is_some_and(|finished| self.app.clock.now_ms() - finished > LOG_LINGER_MS) {
+        let lingers = finished.is_none_or(|finished| self.app.clock.now_ms() - finished <= LOG_LINGER_MS);
+        // A reader makes no log where there is none.
+        if !lingers && self.app.logs.head(&self.id).await.is_ok() {
             self.app.logs.close(&self.id).await?;
         }
         Ok(())
@@ -170,9 +172,15 @@ impl Follow {
         if self.stream.is_some() {
             return Ok(None);
         }
-        let mut parts = self.id.as_str().split('.');
-        let (Some(run), Some(stage), Some(row)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
-        let (Ok(stage), Ok(row)) = (stage.parse(), row.parse()) else { return Ok(None) };
-        self.app.scheduler.job_at(run, stage, row).await
+        let parts: Vec<&str> = self.id.as_str().split('.').collect();
+        let [run, stage, row, step, epoch, action] = parts[..] else { return Ok(None) };
+        let (Ok(stage), Ok(row), Ok(action)) = (stage.parse(), row.parse(), action.parse::<usize>()) else {
+            return Ok(None);
+        };
+        if step != "0" || epoch.parse::<u64>().is_err() {
+            return Ok(None);
+        }
+        let job = self.app.scheduler.job_at(run, stage, row).await?;
+        Ok(job.filter(|job| action < job.steps.len()))
     }
 }

@@ -48,7 +48,8 @@ impl HotLines {
         let lines = self.recent.get(at)?;
         let skip_lines = usize::try_from(place.line.checked_sub(lines.place.line)?).ok()?;
         let skip_bytes = usize::try_from(place.offset.checked_sub(lines.place.offset)?).ok()?;
-        let data = lines.data.slice(skip_bytes..);
+        // A place in another log of this id, which was removed and made again, may lie beyond.
+        let data = (skip_bytes <= lines.data.len()).then(|| lines.data.slice(skip_bytes..))?;
         let words = lines.words.slice(skip_lines * LINE_WORD_BYTES..);
         Some(cut_lines(LogLines { place, data, words }, max_bytes))
     }

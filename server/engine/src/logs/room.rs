@@ -9,6 +9,7 @@ use super::live::{Known, LiveLog, LiveTable};
 use super::masks::{LogMasks, same_bytes};
 use super::notice;
 use super::rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES, LogRates};
+use super::records::NamedLog;
 use super::tail::{LogTail, Missing, Start};
 use super::{
     LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, MARKS_MAX, ReadFrom, RowBatch,
@@ -205,7 +206,7 @@ impl Inner {
         if !plan.write {
             return Ok(head.rows);
         }
-        let append = self.fit(&head, rows, &plan);
+        let append = self.fit(&head, rows, &plan, self.limit_of(&live.id));
         Ok(self.write(live, head, append).await?.rows)
     }
 
@@ -265,11 +266,15 @@ impl Inner {
         if goes_on { Err(conflict(count - 1)) } else { Ok(()) }
     }
 
+    /// How much a log takes. The rows of a named log are the events, which may not be dropped: retention sees to its size.
+    fn limit_of(&self, id: &LogId) -> u64 {
+        if NamedLog::of_log(id).is_some() { u64::MAX } else { self.limits.log_max_bytes }
+    }
+
     /// What of a call is new and fits. The first row that doesn't fit is answered by a last line that says so.
-    fn fit(&self, head: &LogHead, rows: RowBatch, plan: &AppendPlan) -> LogAppend {
+    fn fit(&self, head: &LogHead, rows: RowBatch, plan: &AppendPlan, max_bytes: u64) -> LogAppend {
         let new_rows = rows.len() - plan.skip;
-        let max_bytes = self.limits.log_max_bytes;
-        let full = head.dropped_rows > 0;
+        let full = head.dropped_rows > 0 && max_bytes < u64::MAX;
         let room = max_bytes.saturating_sub(head.bytes - head.first.offset);
         let kept = if full { 0 } else { rows.rows_that_fit(plan.skip, room) };
         let dropped_rows = (new_rows - kept) as u64;

@@ -151,17 +151,24 @@ impl EventPump {
                 }
             }
         }
+        let mut failed = None;
         let mut work = Vec::with_capacity(parts.len());
         for (project, part) in parts {
             // Put back when all is well: after a failure the log says how far it has come.
             let target = match self.targets.pop(project) {
                 Some(target) => target,
-                None => self.open(project).await?,
+                None => match self.open(project).await {
+                    Ok(target) => target,
+                    Err(error) => {
+                        // The others go on.
+                        failed = Some(error);
+                        continue;
+                    }
+                },
             };
             work.push(append(target, project, part, &self.logs));
         }
         // At once: the logs are made durable together.
-        let mut failed = None;
         for done in futures::future::join_all(work).await {
             match done {
                 Ok((project, target)) => {

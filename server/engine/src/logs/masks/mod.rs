@@ -18,10 +18,8 @@ pub use file::mask_file_values;
 use millrace_proto::mask_set::{MaskSet, NotMasked};
 pub(super) use stream::{cut, ripe};
 
-/// How long bytes that may be the beginning of a masked value wait for the rest of it, in milliseconds.
+/// How long bytes wait that come after the last line end, for they may be the beginning of a masked value, in milliseconds.
 pub const MASK_HOLD_MS: u64 = 2_000;
-/// Fewer bytes say too little of a value to let a reader wait for them.
-pub const MASK_HOLD_MIN_BYTES: usize = 3;
 
 /// What stands for each byte of a masked value.
 const COVER: u8 = b'*';

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use millrace_proto::mask_set::MaskSet;
 
-use super::{COVER, MASK_HOLD_MIN_BYTES};
+use super::COVER;
 use crate::logs::live::LiveLog;
 use crate::logs::room::Inner;
 use crate::logs::{LogError, LogHead};
@@ -56,12 +56,14 @@ fn cover_after(set: &MaskSet, before: &[u8], bytes: &Bytes, again: usize) -> Byt
     covered.freeze()
 }
 
-/// How many of the bytes that wait may go now: where a masked value may have begun that has not ended, those before it.
+/// How many of the bytes that wait may go now. As many as a masked value may have begun with go later, whether they look
+/// like the beginning of one or not: or else who writes could find a value out, letter by letter, by what goes when.
 pub(in crate::logs) fn ripe(set: Option<&MaskSet>, pending: &[u8]) -> usize {
-    let all = pending.len();
-    let Some(set) = set.filter(|set| set.begun(pending) >= MASK_HOLD_MIN_BYTES) else { return all };
-    let ends_in_one = set.find(pending).last().is_some_and(|last| last.end == all);
-    if ends_in_one { all } else { set.cut(pending, all) }
+    let held = set.map_or(0, |set| set.longest().saturating_sub(1));
+    match pending.len().saturating_sub(held) {
+        0 => 0,
+        wish => cut(set, pending, wish),
+    }
 }
 
 /// How many of the first `wish` bytes to append, more being there, so that no value is torn if that can be.

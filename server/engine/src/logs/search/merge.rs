@@ -66,8 +66,8 @@ impl Merge {
         self.found(found).await
     }
 
-    /// Takes what comes, until the log is complete or `end_line` was reached.
-    pub async fn follow(mut self, mut tail: LogTail, end_line: u64) -> Result<(), Unheard> {
+    /// Takes what comes from `first_line` on, until the log is complete or `end_line` was reached.
+    pub async fn follow(mut self, mut tail: LogTail, first_line: u64, end_line: u64) -> Result<(), Unheard> {
         loop {
             let event = tokio::select! {
                 event = tail.next() => event,
@@ -78,7 +78,9 @@ impl Merge {
             };
             match event {
                 Ok(TailEvent::Data(lines)) => {
-                    let left = usize::try_from(end_line - lines.place.line).unwrap_or(usize::MAX);
+                    let early = usize::try_from(first_line.saturating_sub(lines.place.line)).unwrap_or(usize::MAX);
+                    let lines = split_at(lines, early).1;
+                    let left = usize::try_from(end_line.saturating_sub(lines.place.line)).unwrap_or(usize::MAX);
                     let lines = if lines.lines() as usize > left { split_at(lines, left).0 } else { lines };
                     let wanted = Arc::clone(&self.wanted);
                     self.told.news.lines_total = tail.head().lines.min(end_line).saturating_sub(self.from.line);
@@ -94,6 +96,9 @@ impl Merge {
                     let found = self.flush().await;
                     self.next = place;
                     self.found(found).await?;
+                    if place.line >= end_line {
+                        return self.end().await;
+                    }
                 }
                 Ok(TailEvent::End(_)) => return self.end().await,
                 Err(error) => return self.told.fail(error).await,

@@ -32,7 +32,7 @@ pub use pattern::{SEARCH_PATTERN_MAX_BYTES, SEARCH_REGEX_MAX_BYTES};
 use run::Run;
 use scan::Wanted;
 pub use scan::{SEARCH_COLUMNS_MAX, SearchHit};
-pub use teller::SEARCH_PROGRESS_MS;
+pub use teller::{SEARCH_PROGRESS_MS, SEARCH_READER_MAX_MS};
 
 /// So many searches of a server go through what is there at a time; more are refused.
 pub const SEARCHES_MAX: usize = 16;
@@ -156,6 +156,7 @@ impl LogSearches {
             since_ms: query.since_ms,
             list_left: AtomicU64::new(query.list_max),
             stopped: AtomicBool::new(false),
+            untaken: AtomicBool::new(false),
         });
         let source = Source { store: Arc::clone(&self.room.inner.store), id: id.clone() };
         let (tail, head) = self.open(id, query.follow, missing).await?;
@@ -164,6 +165,7 @@ impl LogSearches {
             wanted: Arc::clone(&wanted),
             from: head.end(),
             to: head.end(),
+            first_line: query.first_line,
             end_line: query.end_line,
             tail,
             limits: self.limits,
@@ -239,7 +241,14 @@ impl LogSearch {
     /// What is new: hits as they are found, and while it searches how far it has come, at most [`SEARCH_PROGRESS_MS`] apart.
     /// Nothing after the last message. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Result<SearchNews>> {
-        Some(self.news.recv().await?.map_err(Into::into))
+        if let Some(news) = self.news.recv().await {
+            return Some(news.map_err(Into::into));
+        }
+        // Told once.
+        self.wanted.untaken.swap(false, Ordering::Relaxed).then(|| {
+            let message = format!("nobody took what was found for {SEARCH_READER_MAX_MS} ms; search again");
+            Err(Error::Exhausted(message))
+        })
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Run {
     pub from: LogPlace,
     /// To before this one, in what is there already.
     pub to: LogPlace,
+    /// No line before this one, also when it comes later.
+    pub first_line: u64,
     /// The first line that is not to be searched, if there is one.
     pub end_line: Option<u64>,
     /// What comes after `to`.
@@ -44,7 +46,7 @@ impl Run {
     }
 
     async fn search(self, sender: mpsc::Sender<Result<SearchNews, LogError>>) -> Result<(), Unheard> {
-        let Self { source, wanted, from, to, end_line, tail, limits, blocks, place } = self;
+        let Self { source, wanted, from, to, first_line, end_line, tail, limits, blocks, place } = self;
         let told = Teller::new(sender, Arc::clone(&wanted));
         let mut merge = Merge::new(Arc::clone(&wanted), told, from, limits.line_bytes);
         merge.told.news.lines_total = to.line.saturating_sub(from.line);
@@ -65,7 +67,7 @@ impl Run {
                 drop(place);
                 merge.told.news.done = true;
                 merge.told.tell().await?;
-                merge.follow(tail, end_line.unwrap_or(u64::MAX)).await
+                merge.follow(tail, first_line, end_line.unwrap_or(u64::MAX)).await
             }
             _ => merge.end().await,
         }

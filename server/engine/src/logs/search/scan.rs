@@ -28,6 +28,8 @@ pub struct Wanted {
     pub list_left: AtomicU64,
     /// Nobody waits for it any more.
     pub stopped: AtomicBool,
+    /// Who waits for it took nothing for too long.
+    pub untaken: AtomicBool,
 }
 
 /// A line with the pattern in it.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::SearchNews;
 use super::merge::Unheard;
@@ -14,6 +14,8 @@ use crate::logs::LogError;
 
 /// How often a search says how far it has come, in milliseconds.
 pub const SEARCH_PROGRESS_MS: u64 = 200;
+/// How long a search waits for its reader to take a message, in milliseconds; then it ends.
+pub const SEARCH_READER_MAX_MS: u64 = 30_000;
 
 /// Tells the one who searches.
 pub struct Teller {
@@ -67,7 +69,13 @@ impl Teller {
         self.told_searched = self.news.lines_searched;
         let hits = std::mem::take(&mut self.news.hits);
         let news = SearchNews { hits, ..self.news.clone() };
-        self.sender.send(Ok(news)).await.map_err(|_| Unheard)
+        // Who takes nothing must not keep others from searching.
+        let patience = Duration::from_millis(SEARCH_READER_MAX_MS);
+        let Ok(sent) = timeout(patience, self.sender.send(Ok(news))).await else {
+            self.wanted.untaken.store(true, Ordering::Relaxed);
+            return Err(Unheard);
+        };
+        sent.map_err(|_| Unheard)
     }
 
     /// The last message: it failed.

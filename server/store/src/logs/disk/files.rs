@@ -112,6 +112,14 @@ impl LogFiles {
         Ok(after)
     }
 
+    /// Writes only the marks of an append: they stay when its lines were taken by retention.
+    pub fn apply_marks(&self, before: &LogHead, append: &LogAppend) -> io::Result<()> {
+        let mut beside = Beside::new(*before);
+        beside.add(&append.text, &append.words);
+        beside.index.clear();
+        self.write_beside(before, &beside)
+    }
+
     /// Says that the log begins at this place, and makes that durable: from segments that are not there nobody could
     /// tell that they were removed. Returns the head after that.
     pub fn write_first(&self, before: &LogHead, first: LogPlace) -> io::Result<LogHead> {

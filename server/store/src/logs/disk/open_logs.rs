@@ -137,7 +137,7 @@ impl OpenLog {
         &self.id
     }
 
-    /// Reads it as it is now; once more, if it fails and the log's files were replaced or cut meanwhile.
+    /// Reads it as it is now; once more, if the log's files were replaced meanwhile, or cut and it fails.
     pub fn read<T>(&self, read: impl Fn(Reader<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
         loop {
             let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
@@ -149,6 +149,8 @@ impl OpenLog {
                 || self.content().is_none_or(|(now, now_head)| !now.is(&content) || now_head.first != head.first);
             match result {
                 Err(LogError::Corrupt { .. } | LogError::Io(_)) if replaced() => {}
+                // Files are opened when they are needed: those of another log of this id may be among them.
+                Ok(_) if self.content().is_none_or(|(now, _)| !now.is(&content)) => {}
                 result => return result,
             }
         }
@@ -185,6 +187,9 @@ impl OpenLog {
     /// log is being moved.
     pub fn begin(&self, change: Change) -> Result<Result<Record, Change>, LogError> {
         let mut state = self.lock();
+        if !state.looked {
+            return Err(LogError::Stale(self.id.clone()));
+        }
         let before = match (&state.log, &change) {
             (Some((_, head)), Change::Append(_)) if head.complete => return Err(LogError::Closed(self.id.clone())),
             (None, Change::Delete | Change::Trim(_)) => return Err(LogError::NotFound(self.id.clone())),
@@ -233,8 +238,10 @@ impl OpenLog {
             }
             Change::Delete => {
                 self.lock().log = None;
-                remove_log(&self.layout, &self.id)?;
-                Ok(LogHead::default())
+                let removed = remove_log(&self.layout, &self.id);
+                // What could not be removed is still there, and is looked for again.
+                self.lock().looked = removed.is_ok();
+                removed.map(|()| LogHead::default())
             }
         }
     }
@@ -290,10 +297,9 @@ impl OpenLog {
 pub fn remove_log(layout: &Layout, id: &LogId) -> io::Result<()> {
     let path = layout.path(id);
     remove_if_there(&path.sealed())?;
-    if let Some(archived) = layout.archived(id)
-        && remove_if_there(&archived.sealed())?
-    {
-        // No checkpoint looks there.
+    if let Some(archived) = layout.archived(id) {
+        remove_if_there(&archived.sealed())?;
+        // No checkpoint looks there, and it may have been removed by a process that was killed before it came to this.
         sync_folder(archived.folder())?;
     }
     LogFiles::remove(&path)

@@ -21,7 +21,7 @@ const OPEN_MAX: usize = 64;
 /// Does again what the journal holds and frees it; returns the number of the next segment.
 pub fn recover(layout: &Layout, journal_folder: &Path) -> io::Result<u64> {
     let segments = Segments::find(journal_folder)?;
-    let mut replay = Replay { layout, open: HashMap::new(), dirty: Dirty::default() };
+    let mut replay = Replay { layout, open: HashMap::new(), dirty: Dirty::default(), undeleted: HashMap::new() };
     for segment in &segments.live {
         segment.replay(journal_folder, |record| replay.redo(&record))?;
     }
@@ -39,6 +39,8 @@ struct Replay<'a> {
     layout: &'a Layout,
     open: HashMap<LogId, Found>,
     dirty: Dirty,
+    /// What could not be removed.
+    undeleted: HashMap<LogId, io::Error>,
 }
 
 /// A log as it was found.
@@ -54,9 +56,21 @@ impl Replay<'_> {
         if matches!(record.change, Change::Delete) {
             self.dirty.add(record);
             self.open.remove(&record.id);
-            return remove_log(self.layout, &record.id);
+            if let Err(error) = remove_log(self.layout, &record.id) {
+                tracing::warn!(log = %record.id, %error, "a log could not be removed; it stays until retention tries again");
+                self.undeleted.insert(record.id.clone(), error);
+            }
+            return Ok(());
         }
-        let Found::Plain(files, first) = self.find(&record.id)? else { return Ok(()) };
+        // What follows is of another log of that id: it can't go on top of this one.
+        if let Some(error) = self.undeleted.remove(&record.id) {
+            return Err(error);
+        }
+        let Found::Plain(files, first) = self.find(&record.id)? else {
+            // Its name may not be durable yet, and the journal is about to be freed.
+            self.dirty.add(record);
+            return Ok(());
+        };
         let mut before = record.before;
         if first.line > before.first.line {
             before.first = *first;
@@ -100,7 +114,8 @@ impl Replay<'_> {
 fn redo_append(files: &LogFiles, record: &Record, before: &LogHead, append: &LogAppend) -> io::Result<()> {
     let first = before.first;
     if first.line > 0 && before.after(append).bytes <= first.offset {
-        return Ok(()); // All of it was removed later.
+        // All of it was removed later, but for its marks.
+        return if record.old { Ok(()) } else { files.apply_marks(before, append) };
     }
     // What was removed later can't be held; what is left of this record may be all there is at the beginning.
     if before.bytes > first.offset && !files.holds(before)? {
