@@ -17,13 +17,6 @@ describe("a finished log", () => {
     expect(rows(updates)).toEqual(range(50_000, 50_010));
   });
 
-  it("asks for the end along with the size", async () => {
-    const { updates, port, settle } = open(100_000, false, { at: "tail" });
-    await settle();
-    expect(port.reads).toEqual([]);
-    expect(rows(updates)).toEqual(range(99_900, 100_000));
-  });
-
   it("shows a link's lines without waiting for the log's size", async () => {
     const { updates, port, settle } = open(100_000, false, { at: "line", line: 70_000 });
     await settle();
@@ -226,11 +219,6 @@ class FakePort implements LogPort {
     const from = Math.max(firstLine, this.firstLine);
     const count = Math.max(0, Math.min(maxLines, this.lines - from));
     return { firstLine: from, ...this.bytes(from, count, 0), totalLines: this.lines, complete: this.complete, logFirstLine: this.firstLine };
-  }
-
-  async last(lines: number) {
-    const from = Math.max(0, this.lines - lines);
-    return { firstLine: from, ...this.bytes(from, Math.max(0, this.lines) - from, 0), totalLines: Math.max(0, this.lines), complete: this.complete, logFirstLine: this.firstLine };
   }
 
   async *open(_start: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {

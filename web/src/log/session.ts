@@ -7,8 +7,6 @@ import { FLAG_JOINED, lineText, makeRow } from "./row";
 
 /** What a live view asks for first. */
 export const TAIL_LINES = 500;
-/** What a finished one shows first. */
-const END_LINES = 100;
 /** With two streams of the page there are six connections to an origin. */
 const READS_AT_ONCE = 3;
 const MARKS_MAX = 20_000;
@@ -29,8 +27,6 @@ export interface LogPort extends FollowPort {
   /** What the server says when the log does not exist (yet, or any more). */
   info(signal: AbortSignal): Promise<LogInfo | { missing: string }>;
   read(firstLine: number, maxLines: number, signal: AbortSignal): Promise<Lines>;
-  /** The last lines, wherever they are. */
-  last(lines: number, signal: AbortSignal): Promise<Lines>;
 }
 
 export class LogSession {
@@ -68,8 +64,6 @@ export class LogSession {
   /** Begins; ends when the log is complete or the session is closed. */
   async run(live: boolean, opening: Opening): Promise<void> {
     if (opening.at === "line") this.ranges = [{ from: Math.max(0, opening.line - 60), to: opening.line + 120 }];
-    // The end is asked for along with the size, not after it.
-    if (!live && opening.at === "tail") void this.port.last(END_LINES, this.stop.signal).then((got) => (this.take(got), this.changed()), ignore);
     if (!live && (await this.open(opening))) return;
     await follow(this.port, { lastLines: TAIL_LINES }, this.sink(), this.clock, this.stop.signal);
   }
@@ -137,7 +131,7 @@ export class LogSession {
         if (!info.complete) return false;
         this.learn(info);
         this.setConnection("ended", "");
-        if (opening.at === "tail") this.view([{ from: Math.max(0, info.lines - END_LINES), to: info.lines }], 0);
+        if (opening.at === "tail") this.view([{ from: Math.max(0, info.lines - 100), to: info.lines }], 0);
         this.fetch();
         return true;
       } catch (error) {
@@ -321,9 +315,6 @@ export class LogSession {
     return rows;
   }
 }
-
-/** What fails here is asked for again, when it is known what is there. */
-function ignore(): void {}
 
 function withoutEnd(bytes: Uint8Array): Uint8Array {
   return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;

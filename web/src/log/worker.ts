@@ -1,13 +1,12 @@
 // The log worker: fetches, cuts into lines and tokenizes away from the page's own thread. The only file that knows both
 // the worker scope and the transport.
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
-import { LogService, type FollowResponse, type Log, type ReadLinesRequestSchema } from "@/gen/millrace/v1/log_pb";
+import { LogService, type FollowResponse, type Log } from "@/gen/millrace/v1/log_pb";
 import { FollowError, type Clock, type FollowEvent, type FollowStart, type LogInfo } from "./follow";
 import type { FromWorker, ToWorker } from "./protocol";
 import { search, type SearchPort } from "./search";
-import { LogSession, type Lines, type LogPort } from "./session";
+import { LogSession, type LogPort } from "./session";
 
 const READ_MAX_BYTES = 1024 * 1024;
 
@@ -94,8 +93,14 @@ function port(logId: string): LogPort {
         throw meaning(error);
       }
     },
-    read: (firstLine, maxLines, signal) => read({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, signal),
-    last: (lines, signal) => read({ logId, lastLines: BigInt(lines), maxLines: lines, maxBytes: READ_MAX_BYTES }, signal),
+    async read(firstLine, maxLines, signal) {
+      try {
+        const got = await client.readLines({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, { signal });
+        return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete, logFirstLine: Number(got.logFirstLine) };
+      } catch (error) {
+        throw meaning(error);
+      }
+    },
     async *open(start, signal) {
       try {
         for await (const message of client.follow({ logId, start: wireStart(start) }, { signal })) {
@@ -107,15 +112,6 @@ function port(logId: string): LogPort {
       }
     },
   };
-}
-
-async function read(request: MessageInitShape<typeof ReadLinesRequestSchema>, signal: AbortSignal): Promise<Lines> {
-  try {
-    const got = await client.readLines(request, { signal });
-    return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete, logFirstLine: Number(got.logFirstLine) };
-  } catch (error) {
-    throw meaning(error);
-  }
 }
 
 function wireStart(start: FollowStart) {
