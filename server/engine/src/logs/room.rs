@@ -278,7 +278,7 @@ impl Inner {
         let room = max_bytes.saturating_sub(head.bytes - head.first.offset);
         let kept = if full { 0 } else { rows.rows_that_fit(plan.skip, room) };
         let dropped_rows = (new_rows - kept) as u64;
-        let (text, words) = rows.into_lines(plan.skip, plan.skip + kept, None);
+        let (text, words) = rows.into_lines(plan.skip, plan.skip + kept);
         let append = LogAppend {
             at_lines: head.lines,
             text,

@@ -122,15 +122,11 @@ impl RowBatch {
         self.ends.partition_point(|end| end.words <= line * LINE_WORD_BYTES)
     }
 
-    /// The lines of the rows from `first` to before `end`, and then the notice if there is one, for a store.
-    pub(super) fn into_lines(mut self, first: usize, end: usize, notice: Option<&str>) -> (Bytes, Bytes) {
+    /// The lines of the rows from `first` to before `end`, for a store.
+    pub(super) fn into_lines(mut self, first: usize, end: usize) -> (Bytes, Bytes) {
         let (from, to) = (self.start_of(first), self.start_of(end));
         self.text.truncate(to.text);
         self.words.truncate(to.words);
-        if let Some(notice) = notice {
-            let mark = MarkKind::of_text(notice.as_bytes()).map_or(0, MarkKind::bits);
-            self.put_line(notice.as_bytes(), word(self.now_ms, flags::ROOM | mark));
-        }
         (self.text.freeze().split_off(from.text), self.words.freeze().split_off(from.words))
     }
 

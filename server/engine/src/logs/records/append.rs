@@ -35,7 +35,7 @@ impl Inner {
         for text in records {
             batch.push_record(Row { time_ms: now_ms, stderr: false, text })?;
         }
-        let (text, words) = batch.into_lines(0, records.len(), None);
+        let (text, words) = batch.into_lines(0, records.len());
         let _turn = live.turn().await;
         let head = self.known_head(live).await?.unwrap_or_default();
         if head.complete {

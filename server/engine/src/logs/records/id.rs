@@ -1,9 +1,7 @@
 //! Which log has a name: its id holds a hash of the project, so that the id says whose it is without spelling it. Knows
 //! nothing of what is in it.
 
-use sha2::{Digest, Sha256};
-
-use crate::logs::project::ProjectHash;
+use crate::logs::project::{PROJECT_HASH_DIGITS, ProjectHash};
 use crate::logs::{LogError, LogId};
 
 /// The log of the platform's own events, which only the server writes.
@@ -16,7 +14,7 @@ pub const LOG_NAME_MAX_BYTES: usize = 100;
 /// What the ids of named logs begin with.
 const PREFIX: &str = "r.";
 /// The hex digits of a project's hash in a log's id.
-const PROJECT_DIGITS: usize = 16;
+const PROJECT_DIGITS: usize = PROJECT_HASH_DIGITS;
 
 /// A named log of a project, by its id: `r.{16 hex of sha256(project)}.{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +37,7 @@ impl NamedLog {
                 ),
             ));
         }
-        Ok(Self(LogId::parse(&format!("{PREFIX}{}.{name}", project_hash(project)))?))
+        Ok(Self(LogId::parse(&format!("{PREFIX}{}.{name}", ProjectHash::of(project)))?))
     }
 
     /// The events of a project; of the empty one: all events of the server.
@@ -50,9 +48,7 @@ impl NamedLog {
     /// The named log that a log is; none if it is something else.
     pub fn of_log(log: &LogId) -> Option<Self> {
         let (project, name) = log.as_str().strip_prefix(PREFIX)?.split_once('.')?;
-        let is_hash = project.len() == PROJECT_DIGITS
-            && project.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
-        (is_hash && !name.is_empty()).then(|| Self(log.clone()))
+        (ProjectHash::parse(project).is_some() && !name.is_empty()).then(|| Self(log.clone()))
     }
 
     /// What the ids of a project's named logs begin with; None: of all.
@@ -70,20 +66,21 @@ impl NamedLog {
         &self.0.as_str()[PREFIX.len() + PROJECT_DIGITS + 1..]
     }
 
+    /// The hash of its project.
+    pub fn project(&self) -> ProjectHash {
+        let digits = &self.0.as_str()[PREFIX.len()..PREFIX.len() + PROJECT_DIGITS];
+        ProjectHash::parse(digits).unwrap_or_else(|| unreachable!("it was parsed or made with one"))
+    }
+
     /// Whether it belongs to this project.
     pub fn is_of(&self, project: &str) -> bool {
-        self.0.as_str()[PREFIX.len()..].starts_with(&project_hash(project))
+        self.project() == ProjectHash::of(project)
     }
 
     /// Whether only the server writes it.
     pub fn is_read_only(&self) -> bool {
         self.name() == EVENTS_LOG
     }
-}
-
-fn project_hash(project: &str) -> String {
-    let hash = Sha256::digest(project);
-    hash[..PROJECT_DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

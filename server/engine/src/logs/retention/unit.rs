@@ -64,7 +64,7 @@ impl LogOf {
         match self {
             Self::Run(_) | Self::Build(_) => None,
             Self::Stream(stream) => Some(stream.project()),
-            Self::Records(named) => ProjectHash::parse(named.log().as_str().split('.').nth(1)?),
+            Self::Records(named) => Some(named.project()),
         }
     }
 
