@@ -17,11 +17,32 @@ describe("a finished log", () => {
     expect(rows(updates)).toEqual(range(50_000, 50_010));
   });
 
-  it("shows a link's lines without waiting for the log's size", async () => {
-    const { updates, port, settle } = open(100_000, false, { at: "line", line: 70_000 });
+  it("reads a link's lines, and the end, before the page asks for them", async () => {
+    for (const [opening, line] of [[{ at: "line", line: 70_000 }, 70_000], [{ at: "tail" }, 99_999]] as const) {
+      const { session, updates, port, settle } = open(100_000, false, opening);
+      await settle();
+      const reads = port.reads.length;
+      expect(reads).toBeGreaterThan(0);
+      session.view([{ from: line - 5, to: line + 1 }], 0);
+      await settle();
+      expect(rows(updates)).toEqual(range(line - 5, line + 1));
+      expect(port.reads).toHaveLength(reads);
+    }
+  });
+
+  it("sends no row before it is asked for: the page would not keep it", async () => {
+    const { session, updates, settle } = open(200, false, { at: "tail" }, false);
+    // The page is empty yet, and slow to say that it drew that: the lines are here before.
+    session.view([], 0);
     await settle();
-    expect(port.reads.length).toBeGreaterThan(0);
-    expect(rows(updates)).toContain(70_000);
+    session.ack();
+    await settle();
+    expect(updates.at(-1)).toMatchObject({ known: true, lines: 200 });
+    expect(rows(updates)).toEqual([]);
+    session.view([{ from: 190, to: 200 }], 0);
+    session.ack();
+    await settle();
+    expect(rows(updates)).toEqual(range(190, 200));
   });
 
   it("sends each row once, and again when it was let go", async () => {

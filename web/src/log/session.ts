@@ -9,6 +9,9 @@ import { FLAG_JOINED, lineText, makeRow } from "./row";
 export const TAIL_LINES = 500;
 /** With two streams of the page there are six connections to an origin. */
 const READS_AT_ONCE = 3;
+/** Where a log is opened, so many lines are read before the page asks for its window. */
+const AHEAD_BEFORE_LINES = 60;
+const AHEAD_LINES = 180;
 const MARKS_MAX = 20_000;
 const COPY_MAX_LINES = 100_000;
 const COPY_MAX_CHARS = 16 * 1024 * 1024;
@@ -46,6 +49,8 @@ export class LogSession {
   private removed: Removed = { lines: 0, bytes: 0, reason: "" };
   private ranges: LineRange[] = [];
   private tail = 0;
+  /** Read, and not sent, until the page asks: it keeps the rows it asked for and no others. */
+  private ahead: LineRange[] = [];
   /** Lines the page has. */
   private readonly sent = new Set<number>();
   private readonly reading = new Set<number>();
@@ -63,7 +68,7 @@ export class LogSession {
 
   /** Begins; ends when the log is complete or the session is closed. */
   async run(live: boolean, opening: Opening): Promise<void> {
-    if (opening.at === "line") this.ranges = [{ from: Math.max(0, opening.line - 60), to: opening.line + 120 }];
+    if (opening.at === "line") this.readAhead(opening.line);
     if (!live && (await this.open(opening))) return;
     await follow(this.port, { lastLines: TAIL_LINES }, this.sink(), this.clock, this.stop.signal);
   }
@@ -76,6 +81,7 @@ export class LogSession {
   view(ranges: LineRange[], tail: number): void {
     this.ranges = ranges;
     this.tail = tail;
+    if (ranges.length > 0 || tail > 0) this.ahead = [];
     const wanted = this.wanted();
     this.cache.pin(wanted);
     for (const line of this.sent) if (!wanted.some((range) => line >= range.from && line < range.to)) this.sent.delete(line);
@@ -119,7 +125,7 @@ export class LogSession {
     let failures = 0;
     while (!this.stop.signal.aborted) {
       try {
-        if (opening.at === "line") this.fetch();
+        this.fetch();
         const info = await this.port.info(this.stop.signal);
         if ("missing" in info) {
           this.missing = info.missing;
@@ -131,7 +137,7 @@ export class LogSession {
         if (!info.complete) return false;
         this.learn(info);
         this.setConnection("ended", "");
-        if (opening.at === "tail") this.view([{ from: Math.max(0, info.lines - 100), to: info.lines }], 0);
+        if (opening.at === "tail") this.readAhead(info.lines);
         this.fetch();
         return true;
       } catch (error) {
@@ -216,15 +222,24 @@ export class LogSession {
     this.changed();
   }
 
+  private readAhead(line: number): void {
+    const from = Math.max(0, line - AHEAD_BEFORE_LINES);
+    this.ahead = [{ from, to: from + AHEAD_LINES }];
+  }
+
   private wanted(): LineRange[] {
-    const ranges = this.ranges.map((range) => ({ from: Math.max(0, range.from), to: Math.min(range.to, this.lines) }));
+    const ranges = this.within(this.ranges);
     if (this.tail > 0) ranges.push({ from: Math.max(0, this.lines - this.tail), to: this.lines });
     return ranges;
   }
 
+  private within(ranges: readonly LineRange[]): LineRange[] {
+    return ranges.map(({ from, to }) => ({ from: Math.max(0, from), to: Math.min(to, this.lines) }));
+  }
+
   private fetch(): void {
     // Before the length is known a link's lines are asked for on trust.
-    const ranges = this.known ? this.wanted() : this.ranges;
+    const ranges = this.known ? [...this.wanted(), ...this.within(this.ahead)] : this.ahead;
     for (const range of ranges) {
       for (let index = Math.floor(range.from / BLOCK_LINES); index * BLOCK_LINES < range.to; index += 1) {
         const from = Math.max(range.from, index * BLOCK_LINES, this.removed.lines);
