@@ -7,9 +7,13 @@ export default defineConfig({
   // Generous: the machine may be building at the same time. The specs wait on conditions, not on time.
   timeout: 180_000,
   expect: { timeout: 15_000 },
-  workers: 1,
+  workers: 2,
   reporter: [["list"]],
-  ...(process.env.MILLRACE_URL === undefined ? { testIgnore: "**/real/**" } : {}),
+  projects: [
+    // One after the other: they share the server, which the first of them finds empty.
+    ...(process.env.MILLRACE_URL === undefined ? [] : [{ name: "real", testMatch: "real/**", workers: 1 }]),
+    { name: "made", testIgnore: "real/**" },
+  ],
   use: {
     ...(process.env.MILLRACE_URL === undefined ? {} : { baseURL: process.env.MILLRACE_URL }),
     browserName: "chromium",

@@ -6,13 +6,7 @@
 //
 // CHROMIUM names the browser [default: /usr/bin/chromium]. Prints p50, p95, p99.
 /* global window, MutationObserver, fetch */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { chromium } from "@playwright/test";
+import { withServer } from "./server.mjs";
 
 const GOAL_P95_MS = 300;
 const PACES = [
@@ -37,33 +31,9 @@ jobs:
           done
 `;
 
-const millrace = process.argv[2] ?? new URL("../../target/release/millrace", import.meta.url).pathname;
-const folder = await mkdtemp(join(tmpdir(), "millrace-bench-"));
-const server = spawn(millrace, ["dev", "--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--slots", "1"], {
-  stdio: ["ignore", "pipe", "inherit"],
-});
-let browser;
-try {
-  const url = await address(server.stdout);
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-  });
+await withServer({ millrace: process.argv[2] }, async (browser, url) => {
   for (const pace of PACES) report(pace, await measure(browser, url, pace));
-} finally {
-  await browser?.close();
-  server.kill("SIGTERM");
-  if (server.exitCode === null) await once(server, "exit");
-  await rm(folder, { recursive: true, force: true });
-}
-
-async function address(output) {
-  for await (const line of createInterface({ input: output })) {
-    const found = /listening on (http:\S+)/.exec(line);
-    if (found) return found[1];
-  }
-  throw new Error("the server ended before it listened");
-}
+});
 
 async function measure(browser, url, pace) {
   const page = await browser.newPage();

@@ -6,14 +6,11 @@
 // MILLRACE: the server to start [default: target/release/millrace]. --shots leaves pictures there, light and dark. --data
 // is the folder that the server's scratch folder is made in. CHROMIUM names the browser [default: /usr/bin/chromium].
 /* global window, fetch, Buffer, performance, requestAnimationFrame, setTimeout, MutationObserver */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { chromium } from "@playwright/test";
+import { withServer } from "./server.mjs";
 
 const GOALS = { paintMs: 300, jumpMs: 150, heapMb: 100, frameMs: 20, firstHitMs: 1_000, allMs: 3_000 };
 const BATCH_ROWS = 10_000;
@@ -30,34 +27,12 @@ const RARE = "the dam broke";
 
 const { values: flags, positionals } = parseArgs({ allowPositionals: true, options: { lines: { type: "string", default: "10000000" }, shots: { type: "string" }, data: { type: "string", default: tmpdir() } } });
 const lines = Number(flags.lines);
-const millrace = positionals[0] ?? new URL("../../target/release/millrace", import.meta.url).pathname;
-const folder = await mkdtemp(join(flags.data, "millrace-bench-"));
-const server = spawn(millrace, ["dev", "--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--slots", "1"], { stdio: ["ignore", "pipe", "inherit"] });
-let browser;
 const table = [];
-try {
-  const url = await address(server.stdout);
+await withServer({ millrace: positionals[0], scratch: flags.data, chromiumArgs: ["--enable-precise-memory-info"] }, async (browser, url) => {
   const logId = await writeLog(url);
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--enable-precise-memory-info"],
-  });
-  await measure(`${url}/logs/${encodeURIComponent(logId)}`);
+  await measure(browser, `${url}/logs/${encodeURIComponent(logId)}`);
   report();
-} finally {
-  await browser?.close();
-  server.kill("SIGTERM");
-  if (server.exitCode === null) await once(server, "exit");
-  await rm(folder, { recursive: true, force: true });
-}
-
-async function address(output) {
-  for await (const line of createInterface({ input: output })) {
-    const found = /listening on (http:\S+)/.exec(line);
-    if (found) return found[1];
-  }
-  throw new Error("the server ended before it listened");
-}
+});
 
 async function call(url, method, body, token) {
   const answer = await fetch(`${url}/${method}`, { method: "POST", headers: { "content-type": "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }, body: JSON.stringify(body) });
@@ -132,7 +107,7 @@ function row(line) {
   return `${number} [info] water level ${line % 1_013} mm, wheel at ${line % 61} rpm, sack ${line % 4_099} of 4099 `.padEnd(ROW_CHARS, ".");
 }
 
-async function measure(address) {
+async function measure(browser, address) {
   const context = await browser.newContext({ viewport: { width: 1360, height: 850 } });
   const cold = await paint(context, address);
   const warm = [];

@@ -9,6 +9,8 @@ import { search, type SearchPort } from "./search";
 import { LogSession, type LogPort } from "./session";
 
 const READ_MAX_BYTES = 1024 * 1024;
+/** Then it is asked for again: a connection that died unnoticed would keep its place among the few there are. */
+const CALL_MAX_MS = 30_000;
 
 const scope = self as unknown as {
   location: Location;
@@ -86,7 +88,7 @@ function port(logId: string): LogPort {
   return {
     async info(signal) {
       try {
-        const { log } = await client.getLog({ logId }, { signal });
+        const { log } = await client.getLog({ logId }, { signal, timeoutMs: CALL_MAX_MS });
         return info(log);
       } catch (error) {
         if (error instanceof ConnectError && error.code === Code.NotFound) return { missing: error.rawMessage };
@@ -95,7 +97,7 @@ function port(logId: string): LogPort {
     },
     async read(firstLine, maxLines, signal) {
       try {
-        const got = await client.readLines({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, { signal });
+        const got = await client.readLines({ logId, firstLine: BigInt(firstLine), maxLines, maxBytes: READ_MAX_BYTES }, { signal, timeoutMs: CALL_MAX_MS });
         return { firstLine: Number(got.firstLine), data: got.data, meta: got.lineMeta, totalLines: Number(got.totalLines), complete: got.complete, logFirstLine: Number(got.logFirstLine) };
       } catch (error) {
         throw meaning(error);
