@@ -214,13 +214,14 @@ async function search(page, text, what) {
   await field.fill("");
   const watch = page.evaluate(async (limit) => {
     const began = performance.now();
-    let first;
+    let [first, all] = [undefined, undefined];
     for (;;) {
       await new Promise((done) => setTimeout(done, 4));
       const now = performance.now() - began;
-      if (first === undefined && document.querySelector("mark.lh") !== null) first = now;
+      if (document.querySelector("mark.lh") !== null) first ??= now;
       const stand = document.querySelector("[data-testid=find-stand]");
-      if (stand?.dataset.state === "done") return { first, all: now, said: stand.textContent };
+      if (stand?.dataset.state === "done") all ??= now;
+      if (first !== undefined && all !== undefined) return { first, all, said: stand.textContent };
       if (now > limit) throw new Error("the search did not end");
     }
   }, WAIT_MAX_MS);
