@@ -11,8 +11,8 @@ export default defineConfig({
   reporter: [["list"]],
   projects: [
     // One after the other: they share the server, which the first of them finds empty.
-    ...(process.env.MILLRACE_URL === undefined ? [] : [{ name: "real", testMatch: "real/**", workers: 1 }]),
-    { name: "made", testIgnore: "real/**" },
+    ...(process.env.MILLRACE_URL === undefined ? [] : [{ name: "real", testMatch: "**/real/*.spec.ts", workers: 1 }]),
+    { name: "made", testIgnore: "**/real/**" },
   ],
   use: {
     ...(process.env.MILLRACE_URL === undefined ? {} : { baseURL: process.env.MILLRACE_URL }),

@@ -7,6 +7,9 @@ import { FakeLog } from "./fake-log.js";
 import { FAILED, fillQueue, RUNNING, BUILD } from "./queue-sample.js";
 import { sampleRun, startFake, type Fake } from "./fake-server.js";
 
+// Each stands alone, and there are many.
+test.describe.configure({ mode: "parallel" });
+
 let fake: Fake;
 let sample: Sample;
 const problems: string[] = [];
