@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use connectrpc_health::StaticChecker;
 use millrace_engine::clock::{Clock, SystemClock};
 use millrace_engine::error::Error;
-use millrace_engine::events::{EventOutbox, EventPump};
+use millrace_engine::events::{EventOutbox, EventPump, PumpFigures};
 use millrace_engine::execution::{Execution, ExecutionOptions, KnownRunner};
 use millrace_engine::invocations::Invocations;
 use millrace_engine::logs::LogRoom;
@@ -63,6 +63,8 @@ pub struct App {
     pub searches: LogSearches,
     /// Takes the platform's own events; a pump brings them into the logs.
     pub events: Arc<dyn EventOutbox>,
+    /// What the pump tells of itself.
+    pub event_figures: Arc<PumpFigures>,
     /// Builds that are told of by events.
     pub invocations: Arc<Invocations>,
     /// The remote cache.
@@ -138,6 +140,7 @@ impl App {
             records,
             searches,
             events,
+            event_figures: Arc::default(),
             invocations,
             cache,
             cache_config: config.cache.clone(),
@@ -183,7 +186,8 @@ impl App {
     }
 
     fn pump(&self) -> EventPump {
-        EventPump::new(Arc::clone(&self.events), LogRoom::clone(&self.logs), Arc::clone(&self.clock))
+        let (events, clock, figures) = (&self.events, &self.clock, &self.event_figures);
+        EventPump::new(Arc::clone(events), LogRoom::clone(&self.logs), Arc::clone(clock), Arc::clone(figures))
     }
 
     async fn tick(&self) -> Result<(), Error> {

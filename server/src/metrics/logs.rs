@@ -1,4 +1,6 @@
-//! The figures of the log room: what a sweep found and removed.
+//! The figures of the log room: what a sweep found and removed, and the events that wait for their logs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use millrace_engine::logs::retention::{LogKind, LogSweep, Reason};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -37,6 +39,10 @@ pub struct LogMetrics {
     freed_bytes: Counter,
     faults: Counter,
     sweep: Histogram,
+    halted: Gauge,
+    refusing_logs: Gauge,
+    held_events: Gauge,
+    given_up_events: Counter<u64, AtomicU64>,
 }
 
 impl Default for LogMetrics {
@@ -51,6 +57,10 @@ impl Default for LogMetrics {
             freed_bytes: Counter::default(),
             faults: Counter::default(),
             sweep: Histogram::new(exponential_buckets(SWEEP_FIRST_SECONDS, 4.0, SWEEP_BUCKETS)),
+            halted: Gauge::default(),
+            refusing_logs: Gauge::default(),
+            held_events: Gauge::default(),
+            given_up_events: Counter::default(),
         }
     }
 }
@@ -72,6 +82,12 @@ impl LogMetrics {
             Unit::Seconds,
             self.sweep.clone(),
         );
+        let halted = "1 while no log takes anything, for their files could not be made durable; it is tried again";
+        registry.register("logs_halted", halted, self.halted.clone());
+        let (refusing, held) = (self.refusing_logs.clone(), self.held_events.clone());
+        registry.register("events_refusing_logs", "Logs of events that refuse what goes to them", refusing);
+        registry.register("events_held", "Events that wait for logs that refuse them", held);
+        registry.register("events_given_up", "Events that were given up", self.given_up_events.clone());
     }
 
     /// A sweep has ended.
@@ -86,8 +102,13 @@ impl LogMetrics {
         self.sweep.observe((sweep.ended_ms - sweep.started_ms).max(0) as f64 / 1_000.0);
     }
 
-    /// Reads what the last sweep left.
+    /// Reads what the last sweep left, and what events wait.
     pub fn read(&self, app: &App) {
+        let events = &app.event_figures;
+        self.refusing_logs.set(events.refusing_logs() as i64);
+        self.held_events.set(events.held_events() as i64);
+        self.given_up_events.inner().store(events.given_up_events(), Ordering::Relaxed);
+        self.halted.set(i64::from(app.logs.fault().is_some()));
         let usage = app.log_keeping.reaper.usage();
         for kind in LogKind::ALL {
             let (of, label) = (usage.of(kind, None), Kind { kind: kind.word() });

@@ -1,6 +1,6 @@
 //! An outbox in memory: for tests of those who tell and of those who take. It can be told to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -65,12 +65,12 @@ impl EventOutbox for MemoryOutbox {
     }
 
     async fn newest(&self) -> Result<Option<u64>> {
-        Ok(self.working()?.rows.keys().next_back().copied())
+        let last = self.working()?.last;
+        Ok((last > 0).then_some(last))
     }
 
-    async fn remove(&self, up_to: u64) -> Result<()> {
-        let mut kept = self.working()?;
-        kept.rows = kept.rows.split_off(&(up_to + 1));
+    async fn remove(&self, up_to: u64, kept_rows: &BTreeSet<u64>) -> Result<()> {
+        self.working()?.rows.retain(|id, _| *id > up_to || kept_rows.contains(id));
         Ok(())
     }
 
@@ -87,11 +87,11 @@ impl EventOutbox for MemoryOutbox {
         Ok(())
     }
 
-    async fn shorten(&self, max_events: u64, now_ms: i64) -> Result<Option<u64>> {
+    async fn shorten(&self, after: u64, max_events: u64, now_ms: i64) -> Result<Option<u64>> {
         let mut kept = self.working()?;
-        let mut left: u64 = kept.rows.values().map(|(_, events)| events.len() as u64).sum();
+        let mut left: u64 = kept.rows.range(after + 1..).map(|(_, (_, events))| events.len() as u64).sum();
         let (mut gone, mut place) = (0, None);
-        for (id, (stands_for, events)) in &kept.rows {
+        for (id, (stands_for, events)) in kept.rows.range(after + 1..) {
             // One more for what tells of those that go.
             if left + u64::from(place.is_some()) <= max_events {
                 break;
@@ -101,8 +101,8 @@ impl EventOutbox for MemoryOutbox {
             place = Some(*id);
         }
         let Some(place) = place else { return Ok(None) };
-        kept.rows = kept.rows.split_off(&place);
-        kept.rows.insert(place, (gone, vec![lost(gone, now_ms)]));
+        kept.rows.retain(|id, _| *id <= after || *id > place);
+        kept.rows.insert(place, (gone, vec![lost("", gone, now_ms)]));
         Ok(Some(gone))
     }
 

@@ -15,4 +15,6 @@ mod pump;
 
 pub use event::{EVENT_MAX_BYTES, EVENT_TEXT_MAX_BYTES, EventId, EventKind, NewEvent, page_part, rfc3339, short};
 pub use outbox::{EventOutbox, OUTBOX_MAX_EVENTS, OutboxRow, lost};
-pub use pump::{EventPump, PUMP_BATCH_MAX_EVENTS, PUMP_POLL_MS, PUMP_REMOVE_EVERY_MS};
+pub use pump::{
+    EventPump, PUMP_BATCH_MAX_EVENTS, PUMP_HELD_MAX_EVENTS, PUMP_POLL_MS, PUMP_REMOVE_EVERY_MS, PumpFigures,
+};

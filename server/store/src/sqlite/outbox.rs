@@ -1,5 +1,6 @@
 //! Events that wait to be told. A row has what one transaction tells; it is written by that transaction.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -17,10 +18,12 @@ const PUT: &str = "INSERT INTO event_outbox (events, stands_for, body) VALUES ($
 const READ: &str = "SELECT id, events, body FROM event_outbox WHERE id > $1 ORDER BY id";
 const NEWEST: &str = "SELECT MAX(id) FROM event_outbox";
 const REMOVE: &str = "DELETE FROM event_outbox WHERE id < $1";
+const REMOVE_OTHERS: &str = "DELETE FROM event_outbox WHERE id < $1 AND id NOT IN (SELECT value FROM json_each($2))";
+const REMOVE_BETWEEN: &str = "DELETE FROM event_outbox WHERE id > $1 AND id < $2";
 /// The last row is emptied and stays, so that its number is not given again.
 const EMPTY: &str = "UPDATE event_outbox SET events = 0, stands_for = 0, body = '' WHERE id = $1";
-const COUNT: &str = "SELECT COALESCE(SUM(events), 0) FROM event_outbox";
-const SIZES: &str = "SELECT id, events, stands_for FROM event_outbox ORDER BY id";
+const COUNT: &str = "SELECT COALESCE(SUM(events), 0) FROM event_outbox WHERE id > $1";
+const SIZES: &str = "SELECT id, events, stands_for FROM event_outbox WHERE id > $1 ORDER BY id";
 const LOSE: &str = "UPDATE event_outbox SET events = 1, stands_for = $2, body = $3 WHERE id = $1";
 
 /// Writes events with whatever else the transaction writes; whether there were any.
@@ -66,12 +69,18 @@ impl EventOutbox for SqliteStore {
         Ok(newest.map(|newest| newest as u64))
     }
 
-    async fn remove(&self, up_to: u64) -> Result<()> {
+    async fn remove(&self, up_to: u64, kept: &BTreeSet<u64>) -> Result<()> {
+        let (empties, kept) = (!kept.contains(&up_to), serde_json::to_string(kept).map_err(Error::internal)?);
         self.write("remove what was told", move |connection| {
             Box::pin(async move {
-                for statement in [REMOVE, EMPTY] {
-                    let query = sqlx::query(statement).bind(up_to as i64);
-                    query.execute(&mut *connection).await.during("remove what was told")?;
+                let remove = match kept.as_str() {
+                    "[]" => sqlx::query(REMOVE).bind(up_to as i64),
+                    _ => sqlx::query(REMOVE_OTHERS).bind(up_to as i64).bind(kept),
+                };
+                remove.execute(&mut *connection).await.during("remove what was told")?;
+                if empties {
+                    let empty = sqlx::query(EMPTY).bind(up_to as i64);
+                    empty.execute(&mut *connection).await.during("remove what was told")?;
                 }
                 Ok(())
             })
@@ -87,13 +96,15 @@ impl EventOutbox for SqliteStore {
         Ok(())
     }
 
-    async fn shorten(&self, max_events: u64, now_ms: i64) -> Result<Option<u64>> {
-        let query = sqlx::query_scalar(COUNT);
+    async fn shorten(&self, after: u64, max_events: u64, now_ms: i64) -> Result<Option<u64>> {
+        let after = after as i64;
+        let query = sqlx::query_scalar(COUNT).bind(after);
         let count: i64 = query.fetch_one(self.readers()).await.during("count what is to be told")?;
         if count as u64 <= max_events {
             return Ok(None);
         }
-        self.write("give up events", move |connection| Box::pin(shorten(connection, max_events as i64, now_ms))).await
+        self.write("give up events", move |connection| Box::pin(shorten(connection, after, max_events as i64, now_ms)))
+            .await
     }
 
     fn news(&self) -> Arc<Notify> {
@@ -101,12 +112,12 @@ impl EventOutbox for SqliteStore {
     }
 }
 
-async fn shorten(connection: &mut SqliteConnection, max_events: i64, now_ms: i64) -> Result<Option<u64>> {
-    let query = sqlx::query_scalar(COUNT);
+async fn shorten(connection: &mut SqliteConnection, after: i64, max_events: i64, now_ms: i64) -> Result<Option<u64>> {
+    let query = sqlx::query_scalar(COUNT).bind(after);
     let mut left: i64 = query.fetch_one(&mut *connection).await.during("count what is to be told")?;
     let (mut gone, mut place) = (0, None);
     {
-        let mut rows = sqlx::query(SIZES).fetch(&mut *connection);
+        let mut rows = sqlx::query(SIZES).bind(after).fetch(&mut *connection);
         // One more for what tells of those that go.
         while left + i64::from(place.is_some()) > max_events {
             let Some(row) = rows.try_next().await.during("count what is to be told")? else { break };
@@ -116,9 +127,9 @@ async fn shorten(connection: &mut SqliteConnection, max_events: i64, now_ms: i64
         }
     }
     let Some(place) = place else { return Ok(None) };
-    let query = sqlx::query(REMOVE).bind(place);
+    let query = sqlx::query(REMOVE_BETWEEN).bind(after).bind(place);
     query.execute(&mut *connection).await.during("give up events")?;
-    let query = sqlx::query(LOSE).bind(place).bind(gone).bind(body(&[lost(gone as u64, now_ms)]));
+    let query = sqlx::query(LOSE).bind(place).bind(gone).bind(body(&[lost("", gone as u64, now_ms)]));
     query.execute(&mut *connection).await.during("give up events")?;
     Ok(Some(gone as u64))
 }

@@ -1,6 +1,5 @@
 //! A log that events go to, and how far it has come.
 
-use crate::error::{Error, Result};
 use crate::events::event::{EventId, NewEvent};
 use crate::logs::records::NamedLog;
 use crate::logs::{LogError, LogId, LogRoom, Row, RowBatch};
@@ -22,12 +21,12 @@ pub struct Target {
 
 impl Target {
     /// A project's, as it is now.
-    pub async fn open(logs: &LogRoom, project: &str) -> Result<Self> {
+    pub async fn open(logs: &LogRoom, project: &str) -> Result<Self, LogError> {
         let log = NamedLog::events(project)?.log().clone();
         let rows = match logs.head(&log).await {
             Ok(head) => head.rows,
             Err(LogError::NotFound(_)) => return Ok(Self { log, rows: 0, last: EventId::default() }),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         let lines = logs.last_lines(&log, LOOK_BACK_MAX_LINES, LOOK_BACK_MAX_BYTES).await?;
         let last = lines.data.split(|byte| *byte == b'\n').rev().find_map(EventId::of_record);
@@ -46,7 +45,7 @@ impl Target {
 
     /// Appends those that are not in it yet, in their order; when this returns they are durable. After an error it is to be
     /// opened again.
-    pub async fn append(&mut self, logs: &LogRoom, events: &[(EventId, &NewEvent)]) -> Result<()> {
+    pub async fn append(&mut self, logs: &LogRoom, events: &[(EventId, &NewEvent)]) -> Result<(), LogError> {
         let mut batch = logs.batch();
         let mut last = self.last;
         let before = self.last;
@@ -65,7 +64,7 @@ impl Target {
         Ok(())
     }
 
-    async fn write(&mut self, logs: &LogRoom, batch: RowBatch) -> Result<()> {
+    async fn write(&mut self, logs: &LogRoom, batch: RowBatch) -> Result<(), LogError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -73,7 +72,7 @@ impl Target {
         let rows = logs.append(&self.log, self.rows, batch, false).await?;
         if rows != wanted {
             // It was removed meanwhile, or somebody else wrote to it.
-            return Err(Error::Unavailable(format!("log {} has {rows} rows, not {wanted}", self.log)));
+            return Err(LogError::Stale(self.log.clone()));
         }
         self.rows = rows;
         Ok(())

@@ -1,8 +1,9 @@
 //! The pump against an outbox and a log room in memory: whatever fails and wherever it stops, the logs have every event
 //! once, in order.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,14 +26,35 @@ struct FailingLogs {
     before: Arc<AtomicBool>,
     after: Arc<AtomicBool>,
     refused: Arc<AtomicU32>,
+    damaged: Arc<Mutex<HashSet<LogId>>>,
+}
+
+impl FailingLogs {
+    /// From now on this project's log is damaged, or no longer.
+    fn damage(&self, project: &str, damaged: bool) {
+        let log = NamedLog::events(project).unwrap().log().clone();
+        let mut logs = self.damaged.lock().unwrap();
+        if damaged {
+            logs.insert(log)
+        } else {
+            logs.remove(&log)
+        };
+    }
+
+    fn whole(&self, id: &LogId) -> Result<(), LogError> {
+        let damaged = self.damaged.lock().unwrap().contains(id);
+        if damaged { Err(LogError::Corrupt { id: id.clone(), message: "told to be".into() }) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
 impl LogStore for FailingLogs {
     async fn head(&self, id: &LogId) -> Result<LogHead, LogError> {
+        self.whole(id)?;
         self.logs.head(id).await
     }
     async fn append(&self, id: &LogId, append: LogAppend) -> Result<LogHead, LogError> {
+        self.whole(id)?;
         if self.before.load(Ordering::SeqCst) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(LogError::Exhausted("told to fail".into()));
@@ -80,7 +102,7 @@ impl Scene {
 
     /// As a server that has just started: nothing is known.
     fn pump(&self) -> EventPump {
-        EventPump::new(Arc::new(self.outbox.clone()), self.room(), Arc::new(SystemClock))
+        EventPump::new(Arc::new(self.outbox.clone()), self.room(), Arc::new(SystemClock), Arc::default())
     }
 
     /// A transaction that tells so many things.
@@ -96,7 +118,8 @@ impl Scene {
     /// The numbers that a project's log has, in its order.
     async fn told(&self, project: &str) -> Vec<u64> {
         let log = NamedLog::events(project).unwrap();
-        let lines = match self.room().read_lines(log.log(), 0, u64::MAX, usize::MAX).await {
+        let room = LogRoom::new(self.logs.logs.clone(), Arc::new(SystemClock), LogLimits::default());
+        let lines = match room.read_lines(log.log(), 0, u64::MAX, usize::MAX).await {
             Ok(lines) => lines,
             Err(LogError::NotFound(_)) => return Vec::new(),
             Err(error) => panic!("{error}"),
@@ -152,9 +175,8 @@ async fn a_log_that_was_removed_begins_again() {
     pump.remove().await;
     pump.logs.delete(NamedLog::events("a").unwrap().log()).await.unwrap();
     scene.put("a", 2).await;
-    // Found out by the first try.
-    assert!(pump.drain().await.is_err());
     pump.drain().await.unwrap();
+    assert_eq!(pump.figures.refusing_logs(), 0, "it is looked at once more");
     assert_eq!((scene.told("a").await, scene.told("").await), (vec![4, 5], vec![1, 2, 3, 4, 5]));
 }
 
@@ -205,6 +227,108 @@ async fn without_a_hint_it_is_told_all_the_same() {
     running.abort();
 }
 
+#[tokio::test]
+async fn a_log_that_refuses_its_events_holds_up_no_other() {
+    let mut scene = Scene::default();
+    let mut pump = scene.pump();
+    for project in ["a", "b"] {
+        scene.put(project, 2).await;
+    }
+    pump.drain().await.unwrap();
+    scene.logs.damage("a", true);
+    for project in ["a", "b", "", "a"] {
+        scene.put(project, 2).await;
+    }
+    pump.drain().await.unwrap();
+    assert_eq!(scene.told("").await, (1..=12).collect::<Vec<_>>());
+    assert_eq!((scene.told("a").await, scene.told("b").await), (vec![1, 2], vec![3, 4, 7, 8]));
+    assert_eq!((pump.figures.refusing_logs(), pump.figures.held_events()), (1, 4));
+    pump.remove().await;
+    assert_eq!(scene.outbox.rows(), 2, "only what still waits is kept");
+    // It is tried again, and waits on.
+    pump.held.try_now();
+    scene.put("b", 1).await;
+    pump.drain().await.unwrap();
+    assert_eq!((scene.told("b").await.last(), scene.told("a").await.len()), (Some(&13), 2));
+    // Killed and started again: it has to find out by itself.
+    let mut pump = scene.pump();
+    scene.put("a", 1).await;
+    pump.drain().await.unwrap();
+    assert_eq!((scene.told("").await.len(), pump.figures.held_events()), (14, 5));
+    scene.logs.damage("a", false);
+    pump.drain().await.unwrap();
+    assert_eq!(scene.told("a").await.len(), 2, "it has its time");
+    pump.held.try_now();
+    scene.put("a", 1).await;
+    pump.drain().await.unwrap();
+    assert_eq!(scene.told("a").await, [1, 2, 5, 6, 11, 12, 14, 15], "all of them, in their order");
+    assert_eq!((pump.figures.refusing_logs(), pump.figures.held_events()), (0, 0));
+    pump.remove().await;
+    assert_eq!(scene.outbox.rows(), 0);
+}
+
+#[tokio::test]
+async fn the_servers_own_log_holds_up_no_project() {
+    let mut scene = Scene::default();
+    scene.logs.damage("", true);
+    let mut pump = scene.pump();
+    scene.put("", 1).await;
+    scene.put("a", 2).await;
+    pump.drain().await.unwrap();
+    assert_eq!((scene.told("").await.len(), scene.told("a").await), (0, vec![2, 3]));
+    scene.logs.damage("", false);
+    pump.held.try_now();
+    pump.drain().await.unwrap();
+    assert_eq!(scene.told("").await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_log_that_refuses_is_tried_again_by_itself() {
+    let mut scene = Scene::default();
+    scene.logs.damage("a", true);
+    let running = tokio::spawn(scene.pump().run(std::future::pending()));
+    scene.put("a", 1).await;
+    until(async || scene.told("").await == [1]).await;
+    assert!(scene.told("a").await.is_empty());
+    scene.logs.damage("a", false);
+    until(async || scene.told("a").await == [1] && scene.outbox.rows() == 0).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn what_waits_for_logs_that_refuse_is_bounded_and_says_so() {
+    let mut scene = Scene::default();
+    let mut pump = scene.pump();
+    pump.held.set_max_events(20);
+    scene.logs.damage("a", true);
+    scene.logs.damage("b", true);
+    scene.put("b", 5).await;
+    for _ in 0..20 {
+        scene.put("a", 1).await;
+    }
+    pump.drain().await.unwrap();
+    // 25 are too many: of the 20 the older 10 went, and one says so.
+    assert_eq!((pump.figures.held_events(), pump.figures.given_up_events()), (5 + 10 + 1, 10));
+    pump.remove().await;
+    assert_eq!(scene.outbox.rows(), 1 + 10 + 1);
+    scene.logs.damage("a", false);
+    scene.logs.damage("b", false);
+    pump.held.try_now();
+    pump.drain().await.unwrap();
+    assert_eq!(scene.told("b").await, [1, 2, 3, 4, 5]);
+    let log = NamedLog::events("a").unwrap();
+    let lines = scene.room().read_lines(log.log(), 0, u64::MAX, usize::MAX).await.unwrap();
+    let lines = String::from_utf8(lines.data.to_vec()).unwrap();
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((events.len(), &events[0]["data"], &events[9]["data"]), (11, &"16".into(), &"25".into()));
+    assert_eq!(
+        (events[10]["type"].as_str(), &events[10]["data"]["events"]),
+        (Some("dev.millrace.events.lost"), &10.into())
+    );
+    let all = scene.room().head(NamedLog::events("").unwrap().log()).await.unwrap();
+    assert_eq!(all.rows, 26, "the server's log has all, and what is told of them");
+}
+
 /// Waits until something is so that nobody tells of.
 async fn until(is_so: impl AsyncFn() -> bool) {
     let waited = timeout(Duration::from_mins(1), async {
@@ -229,6 +353,10 @@ enum Op {
     /// The outbox fails.
     Fails,
     Remove,
+    /// A project's log refuses what goes to it.
+    Damage(u8),
+    /// It is whole again.
+    Mend(u8),
     /// The server is killed and comes back.
     Restart,
 }
@@ -241,6 +369,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Cut),
         1 => Just(Op::Fails),
         1 => Just(Op::Remove),
+        1 => (0..3_u8).prop_map(Op::Damage),
+        1 => (0..3_u8).prop_map(Op::Mend),
         2 => Just(Op::Restart),
     ]
 }
@@ -256,6 +386,7 @@ proptest! {
             let mut pump = scene.pump();
             let projects = ["", "a", "b"];
             let mut wanted = [Vec::new(), Vec::new(), Vec::new()];
+            let mut damaged = [false; 3];
             for op in ops {
                 match op {
                     Op::Put(project, count) => {
@@ -266,7 +397,19 @@ proptest! {
                             wanted[project as usize].extend(first..=scene.put);
                         }
                     }
-                    Op::Drain => pump.drain().await.unwrap(),
+                    Op::Drain => {
+                        pump.drain().await.unwrap();
+                        for (at, (project, wanted)) in projects.iter().zip(&wanted).enumerate() {
+                            if !damaged[at] && !pump.held.has(project) {
+                                assert_eq!(&scene.told(project).await, wanted, "{project:?} waits for no other");
+                            }
+                        }
+                    }
+                    Op::Damage(at) | Op::Mend(at) => {
+                        damaged[at as usize] = matches!(op, Op::Damage(_));
+                        scene.logs.damage(projects[at as usize], damaged[at as usize]);
+                        pump.held.try_now();
+                    }
                     Op::Full => {
                         scene.logs.before.store(true, Ordering::SeqCst);
                         let _ = pump.drain().await;
@@ -290,6 +433,10 @@ proptest! {
                     assert_eq!(told[..], wanted[..told.len()], "{project:?} after {op:?}");
                 }
             }
+            for project in projects {
+                scene.logs.damage(project, false);
+            }
+            pump.held.try_now();
             pump.drain().await.unwrap();
             for (project, wanted) in projects.iter().zip(&wanted) {
                 assert_eq!(&scene.told(project).await, wanted, "{project:?}");
