@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{
     client::Server,
     retry::{Backoff, SILENCE_MAX},
-    tail::{LogTail, Outcome, Tail, retry, silence},
+    tail::{Calls, LogTail, Outcome, Tail, silence},
 };
 
 /// How many lines a call lists at most; then another call goes on.
@@ -43,42 +43,24 @@ impl Search {
             follow,
             ..Default::default()
         };
-        let last_lines = self.last_lines;
-        let server = server.clone();
-        LogTail::of(|sender| Searcher { server, request, last_lines, sender }.search())
+        LogTail::of(server, Searcher { request, last_lines: self.last_lines })
     }
 }
 
 struct Searcher {
-    server: Server,
     /// What is still to be searched.
     request: SearchRequest,
     last_lines: Option<u64>,
-    sender: mpsc::Sender<Tail>,
 }
 
-impl Searcher {
-    async fn search(mut self) {
-        let mut backoff = Backoff::default();
-        loop {
-            let error = match self.stream(&mut backoff).await {
-                Ok(Outcome::Complete) => {
-                    // Nobody listens any more: then nobody misses it.
-                    _ = self.sender.send(Tail::End).await;
-                    return;
-                }
-                Ok(Outcome::Unheard) => return,
-                Ok(Outcome::Again) => continue,
-                Err(error) => error,
-            };
-            if !retry(&self.server, &self.sender, &mut backoff, error).await {
-                return;
-            }
-        }
-    }
-
-    async fn stream(&mut self, backoff: &mut Backoff) -> Result<Outcome, ConnectError> {
-        let client = self.server.logs();
+impl Calls for Searcher {
+    async fn call(
+        &mut self,
+        server: &Server,
+        sender: &mpsc::Sender<Tail>,
+        backoff: &mut Backoff,
+    ) -> Result<Outcome, ConnectError> {
+        let client = server.logs();
         if let Some(lines) = self.last_lines {
             let request = GetLogRequest { log_id: self.request.log_id.clone(), ..Default::default() };
             let log = timeout(SILENCE_MAX, client.get_log(request)).await.map_err(|_| silence())??.into_owned().log;
@@ -96,7 +78,7 @@ impl Searcher {
             backoff.reset();
             if let Some(last) = message.hits.last() {
                 self.request.first_line = last.line + 1;
-                if self.sender.send(Tail::Found(message.hits)).await.is_err() {
+                if sender.send(Tail::Found(message.hits)).await.is_err() {
                     return Ok(Outcome::Unheard);
                 }
             }
@@ -107,6 +89,10 @@ impl Searcher {
                 return Ok(Outcome::Complete);
             }
         }
+    }
+
+    fn rest(&mut self) -> Option<Tail> {
+        None
     }
 }
 

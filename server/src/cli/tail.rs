@@ -86,17 +86,13 @@ pub struct LogTail {
 impl LogTail {
     /// Begins to read a log; with `follow` to its end, without as far as it has come.
     pub fn new(server: &Server, log_id: &str, start: Start, follow: bool) -> Self {
-        let (server, log_id) = (server.clone(), log_id.to_owned());
-        Self::of(|sender| Follower { server, log_id, follow, position: Position::at(start), sender }.follow())
+        Self::of(server, Follower { log_id: log_id.to_owned(), follow, position: Position::at(start) })
     }
 
-    /// A stream of what somebody sends.
-    pub(super) fn of<F>(sends: impl FnOnce(mpsc::Sender<Tail>) -> F) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// Begins to make these calls.
+    pub(super) fn of(server: &Server, calls: impl Calls) -> Self {
         let (sender, receiver) = mpsc::channel(TAIL_QUEUE_MAX);
-        Self { receiver, task: tokio::spawn(sends(sender)) }
+        Self { receiver, task: tokio::spawn(with_retries(calls, server.clone(), sender)) }
     }
 }
 
@@ -114,7 +110,7 @@ impl Drop for LogTail {
     }
 }
 
-/// How a stream came to its end.
+/// How a call came to its end.
 pub(super) enum Outcome {
     /// All has come.
     Complete,
@@ -124,13 +120,44 @@ pub(super) enum Outcome {
     Again,
 }
 
+/// Calls that read a log, one after the other: each goes on where the last one ended.
+pub(super) trait Calls: Send + 'static {
+    /// Makes a call and sends what comes. What has come says that the server is there: the backoff begins anew.
+    fn call(
+        &mut self,
+        server: &Server,
+        sender: &mpsc::Sender<Tail>,
+        backoff: &mut Backoff,
+    ) -> impl Future<Output = Result<Outcome, ConnectError>> + Send;
+
+    /// What is still to be sent when all has come.
+    fn rest(&mut self) -> Option<Tail>;
+}
+
+/// Makes calls until all has come, it is given up, or nobody listens.
+async fn with_retries(mut calls: impl Calls, server: Server, sender: mpsc::Sender<Tail>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match calls.call(&server, &sender, &mut backoff).await {
+            Ok(Outcome::Complete) => {
+                for last in calls.rest().into_iter().chain([Tail::End]) {
+                    // Nobody listens any more: then nobody misses it.
+                    _ = sender.send(last).await;
+                }
+                return;
+            }
+            Ok(Outcome::Unheard) => return,
+            Ok(Outcome::Again) => continue,
+            Err(error) => error,
+        };
+        if !retry(&server, &sender, &mut backoff, error).await {
+            return;
+        }
+    }
+}
+
 /// After a break: tells of it, and waits until it is time to try again. No: it is given up, and that was told.
-pub(super) async fn retry(
-    server: &Server,
-    sender: &mpsc::Sender<Tail>,
-    backoff: &mut Backoff,
-    error: ConnectError,
-) -> bool {
+async fn retry(server: &Server, sender: &mpsc::Sender<Tail>, backoff: &mut Backoff, error: ConnectError) -> bool {
     let first = !backoff.is_away();
     let wait = if may_pass(&error) { backoff.failed(Instant::now()) } else { None };
     // Nobody listens any more: then nobody misses it.
@@ -151,39 +178,21 @@ pub(super) fn silence() -> ConnectError {
 }
 
 struct Follower {
-    server: Server,
     log_id: String,
     follow: bool,
     position: Position,
-    sender: mpsc::Sender<Tail>,
 }
 
-impl Follower {
-    async fn follow(mut self) {
-        let mut backoff = Backoff::default();
-        loop {
-            let error = match self.stream(&mut backoff).await {
-                Ok(Outcome::Complete) => {
-                    for last in self.position.rest().into_iter().chain([Tail::End]) {
-                        // Nobody listens any more: then nobody misses it.
-                        _ = self.sender.send(last).await;
-                    }
-                    return;
-                }
-                Ok(Outcome::Unheard) => return,
-                Ok(Outcome::Again) => continue,
-                Err(error) => error,
-            };
-            if !retry(&self.server, &self.sender, &mut backoff, error).await {
-                return;
-            }
-        }
-    }
-
-    async fn stream(&mut self, backoff: &mut Backoff) -> Result<Outcome, ConnectError> {
+impl Calls for Follower {
+    async fn call(
+        &mut self,
+        server: &Server,
+        sender: &mpsc::Sender<Tail>,
+        backoff: &mut Backoff,
+    ) -> Result<Outcome, ConnectError> {
         let request =
             FollowRequest { log_id: self.log_id.clone(), start: Some(self.position.request()), ..Default::default() };
-        let client = self.server.logs();
+        let client = server.logs();
         let mut stream = timeout(SILENCE_MAX, client.follow(request)).await.map_err(|_| silence())??;
         loop {
             let message = timeout(SILENCE_MAX, stream.message()).await.map_err(|_| silence())??;
@@ -200,7 +209,7 @@ impl Follower {
                 Some(Event::End(_)) => return Ok(Outcome::Complete),
             };
             for tail in tails {
-                if self.sender.send(tail).await.is_err() {
+                if sender.send(tail).await.is_err() {
                     return Ok(Outcome::Unheard);
                 }
             }
@@ -208,6 +217,10 @@ impl Follower {
                 return Ok(Outcome::Complete);
             }
         }
+    }
+
+    fn rest(&mut self) -> Option<Tail> {
+        self.position.rest()
     }
 }
 

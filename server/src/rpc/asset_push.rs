@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use buffa::EnumValue;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use millrace_engine::assets::{AssetKind, Push};
 use millrace_proto::asset as wire;
+use millrace_proto::reapi::__buffa::view::DigestView;
+use millrace_proto::reapi::digest_function;
 
 use super::asset_request::{millis, qualifiers};
 use super::cas_names::{Digests, enter};
@@ -25,9 +28,36 @@ impl PushDoor {
         Self { app }
     }
 
-    async fn push(&self, push: Push) -> Result<(), ConnectError> {
+    async fn push(&self, ctx: &RequestContext, asked: Asked<'_>) -> Result<(), ConnectError> {
+        let instance = enter(&self.app, ctx, Role::CacheWrite, asked.instance)?;
+        let digests = Digests::of(&self.app, asked.function);
+        let (field, digest) = asked.digest;
+        let push = Push {
+            instance,
+            kind: asked.kind,
+            digest: digests.required(field, digest)?,
+            blobs: digests.all("references_blobs", asked.blobs.iter())?,
+            directories: digests.all("references_directories", asked.directories.iter())?,
+            uris: asked.uris,
+            qualifiers: qualifiers(asked.qualifiers).map_err(status)?,
+            expire_ms: asked.expire_ms,
+        };
         self.app.cache.assets.push(push).await.map_err(status)
     }
+}
+
+/// What both requests say.
+struct Asked<'a> {
+    kind: AssetKind,
+    instance: &'a str,
+    function: EnumValue<digest_function::Value>,
+    /// By its name in the request.
+    digest: (&'static str, Option<&'a DigestView<'a>>),
+    blobs: &'a [DigestView<'a>],
+    directories: &'a [DigestView<'a>],
+    uris: Vec<String>,
+    qualifiers: Vec<wire::Qualifier>,
+    expire_ms: Option<i64>,
 }
 
 impl wire::Push for PushDoor {
@@ -36,23 +66,19 @@ impl wire::Push for PushDoor {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::PushBlobRequest>,
     ) -> ServiceResult<wire::PushBlobResponse> {
-        let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, request.digest_function);
-        let digest = digests.required("blob_digest", request.blob_digest.as_option())?;
-        let blobs = digests.all("references_blobs", request.references_blobs.iter())?;
-        let directories = digests.all("references_directories", request.references_directories.iter())?;
-        let request = request.to_owned_message();
-        let push = Push {
-            instance,
+        let wire::PushBlobRequest { uris, qualifiers, expire_at, .. } = request.to_owned_message();
+        let asked = Asked {
             kind: AssetKind::Blob,
-            uris: request.uris,
-            qualifiers: qualifiers(request.qualifiers).map_err(status)?,
-            expire_ms: request.expire_at.as_option().map(millis),
-            digest,
-            blobs,
-            directories,
+            instance: request.instance_name,
+            function: request.digest_function,
+            digest: ("blob_digest", request.blob_digest.as_option()),
+            blobs: &request.references_blobs,
+            directories: &request.references_directories,
+            uris,
+            qualifiers,
+            expire_ms: expire_at.as_option().map(millis),
         };
-        self.push(push).await?;
+        self.push(&ctx, asked).await?;
         Response::ok(wire::PushBlobResponse::default())
     }
 
@@ -61,23 +87,19 @@ impl wire::Push for PushDoor {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::PushDirectoryRequest>,
     ) -> ServiceResult<wire::PushDirectoryResponse> {
-        let instance = enter(&self.app, &ctx, Role::CacheWrite, request.instance_name)?;
-        let digests = Digests::of(&self.app, request.digest_function);
-        let digest = digests.required("root_directory_digest", request.root_directory_digest.as_option())?;
-        let blobs = digests.all("references_blobs", request.references_blobs.iter())?;
-        let directories = digests.all("references_directories", request.references_directories.iter())?;
-        let request = request.to_owned_message();
-        let push = Push {
-            instance,
+        let wire::PushDirectoryRequest { uris, qualifiers, expire_at, .. } = request.to_owned_message();
+        let asked = Asked {
             kind: AssetKind::Directory,
-            uris: request.uris,
-            qualifiers: qualifiers(request.qualifiers).map_err(status)?,
-            expire_ms: request.expire_at.as_option().map(millis),
-            digest,
-            blobs,
-            directories,
+            instance: request.instance_name,
+            function: request.digest_function,
+            digest: ("root_directory_digest", request.root_directory_digest.as_option()),
+            blobs: &request.references_blobs,
+            directories: &request.references_directories,
+            uris,
+            qualifiers,
+            expire_ms: expire_at.as_option().map(millis),
         };
-        self.push(push).await?;
+        self.push(&ctx, asked).await?;
         Response::ok(wire::PushDirectoryResponse::default())
     }
 }

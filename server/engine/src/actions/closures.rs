@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buffa::DecodeOptions;
+use buffa::encoding::{Tag, WireType, decode_varint, skip_field};
 use bytes::Bytes;
 use lru::LruCache;
 use millrace_proto::digest::{Digest, DigestFunction};
@@ -28,8 +29,8 @@ const OFFLOAD_MIN_BYTES: usize = 256 * 1024;
 /// What an entry takes besides its digests, in bytes, about.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
 
-/// `Tree.children`: field 2, with a length.
-const TREE_CHILD_TAG: u64 = 2 << 3 | 2;
+/// `Tree.children`.
+const TREE_CHILDREN_FIELD: u32 = 2;
 /// So many closures are worked out at a time.
 const WORKERS_MAX: usize = 2;
 
@@ -176,28 +177,18 @@ fn files_of_tree(function: DigestFunction, bytes: &Bytes) -> std::result::Result
 /// have others.
 fn digests_of_children(function: DigestFunction, mut bytes: &[u8]) -> HashSet<Digest> {
     let mut digests = HashSet::new();
-    while let Some(tag) = varint(&mut bytes) {
-        let skipped = match tag & 7 {
-            0 => varint(&mut bytes).map(|_| 0),
-            1 => Some(8),
-            2 => varint(&mut bytes),
-            5 => Some(4),
-            _ => None,
-        };
-        let Some((field, rest)) = skipped.and_then(|len| bytes.split_at_checked(usize::try_from(len).ok()?)) else {
+    while let Ok(tag) = Tag::decode(&mut bytes) {
+        let before = bytes;
+        if skip_field(tag, &mut bytes).is_err() {
             break;
-        };
-        if tag == TREE_CHILD_TAG {
-            digests.insert(Digest::of(function, field));
         }
-        bytes = rest;
+        if (tag.field_number(), tag.wire_type()) == (TREE_CHILDREN_FIELD, WireType::LengthDelimited) {
+            // What was skipped is its length and then the child.
+            let mut child = &before[..before.len() - bytes.len()];
+            if decode_varint(&mut child).is_ok() {
+                digests.insert(Digest::of(function, child));
+            }
+        }
     }
     digests
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)?;
-    let (number, rest) = bytes.split_at(end + 1);
-    *bytes = rest;
-    Some(number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)))
 }
