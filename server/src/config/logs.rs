@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use millrace_engine::invocations::InvocationLimits;
+use millrace_engine::logs::records::NAMED_LOGS_MAX;
 use millrace_engine::logs::retention::Retention;
 use millrace_engine::logs::{LOG_MAX_BYTES, LOG_RATE_BURST_BYTES, LOG_RATE_BYTES, LogLimits};
 use serde::Deserialize;
@@ -30,6 +31,8 @@ const LOG_MAX_MIN_BYTES: u64 = 64 * 1024;
 const RATE_MIN_BYTES: u64 = 1 << 20;
 /// A named log that is too long is shortened by so many bytes at a time.
 const SEGMENT_BYTES: u64 = 64 << 20;
+/// The most named logs that a project may be allowed.
+const NAMED_LOGS_MOST: u64 = 1_000_000;
 /// The most builds that are remembered.
 const BUILDS_MAX: u32 = 1_000_000;
 
@@ -52,6 +55,9 @@ pub struct RawLogConfig {
     /// How much of each named log is kept; 0: all [default: 1GiB]
     #[arg(id = "log_records_size", long = "log-records-size", env = "MILLRACE_LOG_RECORDS_SIZE", value_name = "SIZE")]
     pub records_size: Option<String>,
+    /// How many named logs a project may have, 1 to 1000000 [default: 10000]
+    #[arg(id = "log_named_max", long = "log-named-max", env = "MILLRACE_LOG_NAMED_MAX", value_name = "N")]
+    pub named_max: Option<u64>,
     /// How long builds that were told of by events are remembered [default: 30d]
     #[arg(id = "log_builds_age", long = "log-builds-age", env = "MILLRACE_LOG_BUILDS_AGE", value_name = "TIME")]
     pub builds_age: Option<String>,
@@ -126,6 +132,7 @@ impl RawLogConfig {
             size: self.size.or(other.size),
             records_age: self.records_age.or(other.records_age),
             records_size: self.records_size.or(other.records_size),
+            named_max: self.named_max.or(other.named_max),
             builds_age: self.builds_age.or(other.builds_age),
             builds_count: self.builds_count.or(other.builds_count),
             abandoned: self.abandoned.or(other.abandoned),
@@ -193,7 +200,12 @@ impl RawLogConfig {
         );
         let rate_burst_bytes = size("--log-burst", self.burst.as_deref())?.unwrap_or(LOG_RATE_BURST_BYTES);
         ensure!(rate_burst_bytes > 0, "--log-burst 0 would let nothing through");
-        Ok(LogLimits { log_max_bytes, rate_bytes, rate_burst_bytes })
+        let named_logs_max = self.named_max.unwrap_or(NAMED_LOGS_MAX);
+        ensure!(
+            (1..=NAMED_LOGS_MOST).contains(&named_logs_max),
+            "--log-named-max {named_logs_max} is not between 1 and {NAMED_LOGS_MOST}"
+        );
+        Ok(LogLimits { log_max_bytes, rate_bytes, rate_burst_bytes, named_logs_max })
     }
 }
 
@@ -217,6 +229,7 @@ mod tests {
         );
         assert_eq!((retention.count, retention.max_bytes, retention.records_max_bytes), (0, 0, 1 << 30));
         assert_eq!((config.limits.log_max_bytes, config.limits.rate_bytes), (4 << 30, 64 << 20));
+        assert_eq!(config.limits.named_logs_max, 10_000);
         assert_eq!((config.sweep_ms, config.archive, config.mask_file), (3_600_000, None, None));
         assert_eq!((config.invocations.kept_ms, config.invocations.kept_max), (30 * DAY_MS as i64, 2_000));
     }
@@ -247,6 +260,7 @@ mod tests {
             (RawLogConfig { sweep: some("0"), ..Default::default() }, ["--log-sweep", "1000"]),
             (RawLogConfig { abandoned: some("5s"), ..Default::default() }, ["--log-abandoned", "60000"]),
             (RawLogConfig { archive_after: some("1d"), ..Default::default() }, ["--log-archive-after", "needs"]),
+            (RawLogConfig { named_max: Some(0), ..Default::default() }, ["--log-named-max 0", "1000000"]),
             (RawLogConfig { builds_count: Some(0), ..Default::default() }, ["--log-builds-count 0", "1000000"]),
             (RawLogConfig { builds_age: some("0"), ..Default::default() }, ["--log-builds-age", "no time"]),
         ] {

@@ -9,7 +9,7 @@ use super::live::{Known, LiveLog, LiveTable};
 use super::masks::{LogMasks, same_bytes};
 use super::notice;
 use super::rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES, LogRates};
-use super::records::NamedLog;
+use super::records::{NAMED_LOGS_MAX, NamedLog, NamedLogs};
 use super::tail::{LogTail, Missing, Start};
 use super::{
     LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, MARKS_MAX, ReadFrom, RowBatch,
@@ -29,11 +29,18 @@ pub struct LogLimits {
     pub rate_bytes: u64,
     /// So many bytes may come faster than that.
     pub rate_burst_bytes: u64,
+    /// So many named logs a project may have.
+    pub named_logs_max: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { log_max_bytes: LOG_MAX_BYTES, rate_bytes: LOG_RATE_BYTES, rate_burst_bytes: LOG_RATE_BURST_BYTES }
+        Self {
+            log_max_bytes: LOG_MAX_BYTES,
+            rate_bytes: LOG_RATE_BYTES,
+            rate_burst_bytes: LOG_RATE_BURST_BYTES,
+            named_logs_max: NAMED_LOGS_MAX,
+        }
     }
 }
 
@@ -61,6 +68,7 @@ pub(super) struct Inner {
     pub lives: Arc<LiveTable>,
     pub rates: LogRates,
     pub masks: LogMasks,
+    pub named: NamedLogs,
 }
 
 impl LogRoom {
@@ -68,7 +76,15 @@ impl LogRoom {
     pub fn new(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>, limits: LogLimits) -> Self {
         let rates = LogRates::new(Arc::clone(&clock), limits.rate_bytes, limits.rate_burst_bytes);
         Self {
-            inner: Arc::new(Inner { store, clock, limits, lives: Arc::default(), rates, masks: LogMasks::default() }),
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                limits,
+                lives: Arc::default(),
+                rates,
+                masks: LogMasks::default(),
+                named: NamedLogs::default(),
+            }),
         }
     }
 
@@ -174,6 +190,7 @@ impl LogRoom {
         let task = tokio::spawn(async move {
             let _turn = live.turn().await;
             inner.store.delete(&live.id).await?;
+            inner.named.removed(&live.id);
             live.hot.lock().unwrap_or_else(PoisonError::into_inner).clear();
             live.known.send_replace(Known::Deleted);
             Ok(())

@@ -37,7 +37,12 @@ impl Inner {
         }
         let (text, words) = batch.into_lines(0, records.len());
         let _turn = live.turn().await;
-        let head = self.known_head(live).await?.unwrap_or_default();
+        let known = self.known_head(live).await?;
+        let new = match known {
+            None if !records.is_empty() => self.named.admit(&*self.store, &live.id, self.limits.named_logs_max).await?,
+            _ => None,
+        };
+        let head = known.unwrap_or_default();
         if head.complete {
             return Err(LogError::Closed(live.id.clone()));
         }
@@ -50,6 +55,9 @@ impl Inner {
         }
         if !records.is_empty() {
             self.write(live, head, LogAppend { at_lines: head.lines, text, words, ..LogAppend::default() }).await?;
+        }
+        if let Some(new) = new {
+            new.made();
         }
         Ok(head.rows)
     }

@@ -9,6 +9,7 @@
 
 mod append;
 mod id;
+mod named;
 mod producer;
 mod reader;
 mod source;
@@ -22,6 +23,8 @@ use producer::Producers;
 use reader::RowReader;
 
 pub use id::{DEFAULT_LOG, EVENTS_LOG, LOG_NAME_MAX_BYTES, NamedLog};
+pub use named::NAMED_LOGS_MAX;
+pub(super) use named::NamedLogs;
 pub use producer::{PRODUCE_WAITING_MAX_BYTES, Producer, RECORD_MAX_BYTES, RECORD_MAX_LINE_ENDS, Sent};
 pub use reader::{LogRow, ROW_MAX_BYTES};
 pub use source::RecordSource;

@@ -214,6 +214,40 @@ async fn nothing_follows_a_record_that_failed() {
 }
 
 #[tokio::test]
+async fn a_project_has_so_many_named_logs_and_no_more() {
+    let store = Arc::new(MemoryLogs::default());
+    let limits = LogLimits { named_logs_max: 2, ..LogLimits::default() };
+    let open = || LogRoom::new(store.clone(), Arc::new(Noon), limits);
+    let room = open();
+    let mut batch = room.batch();
+    batch.push(Row { time_ms: 0, stderr: false, text: b"{}" }).unwrap();
+    room.append(NamedLog::events("team").unwrap().log(), 0, batch, false).await.unwrap();
+    let records = Records::new(room.clone());
+    let produce = async |records: &Records, project: &str, name: &str| {
+        let log = RecordSource::parse(name, project).unwrap();
+        records.producer(&log).unwrap().send("a record".into()).await.unwrap().durable().await
+    };
+    let told = futures::future::join_all(["a", "b", "c", "d"].map(|name| produce(&records, "team", name))).await;
+    let refused: Vec<&Error> = told.iter().filter_map(|told| told.as_ref().err()).collect();
+    assert_eq!(refused.len(), 2, "made at once as well: {told:?}");
+    for refused in refused {
+        assert!(matches!(refused, Error::Exhausted(message) if message.contains("limit is 2 (--log-named-max)")));
+    }
+    assert_eq!(room.list(None, 10).await.unwrap().len(), 3, "a refused record makes no log");
+    let there = room.list(None, 10).await.unwrap().iter().filter_map(NamedLog::of_log).find(|log| !log.is_read_only());
+    let there = there.unwrap();
+    assert_eq!(produce(&records, "team", there.name()).await.unwrap(), 1, "those that are there go on");
+    assert_eq!(produce(&records, "other", "x").await.unwrap(), 0, "each project has its own");
+    // A server that has just started counts them.
+    let records = Records::new(open());
+    assert!(matches!(produce(&records, "team", "e").await, Err(Error::Exhausted(_))));
+    assert_eq!(produce(&records, "other", "y").await.unwrap(), 0);
+    records.room.delete(there.log()).await.unwrap();
+    assert_eq!(produce(&records, "team", "e").await.unwrap(), 0);
+    assert!(matches!(produce(&records, "team", "f").await, Err(Error::Exhausted(_))));
+}
+
+#[tokio::test]
 async fn rows_of_a_step_are_records() {
     let room = room();
     let records = Records::new(room.clone());
