@@ -164,7 +164,13 @@ function routes(router: ConnectRouter, { logs, runs, calls, watchers, queue, roo
         throw error instanceof SyntaxError ? new ConnectError(`pattern: ${error.message}`, Code.InvalidArgument) : error;
       }
     },
-    getLogRoom: () => (count("GetLogRoom"), room()),
+    getLogRoom: ({ pageSize, pageToken }) => {
+      count("GetLogRoom");
+      const { usage, retention, lastSweep, logMaxBytes, namedLogs = [] } = room();
+      const from = Number(pageToken);
+      const next = from + (pageSize === 0 ? namedLogs.length : pageSize);
+      return { usage, retention, lastSweep, logMaxBytes, namedLogs: namedLogs.slice(from, next), nextPageToken: next < namedLogs.length ? String(next) : "" };
+    },
   });
   router.service(PipelineService, {
     getRun: ({ runId }) => (count("GetRun"), { run: run(runId) }),

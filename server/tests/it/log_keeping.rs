@@ -31,7 +31,7 @@ async fn keeping(set: impl FnOnce(&mut RawLogConfig)) -> TestApp {
 }
 
 async fn room(test: &TestApp) -> GetLogRoomResponse {
-    test.logs().get_log_room(GetLogRoomRequest {}).await.expect("the room").into_inner()
+    test.logs().get_log_room(GetLogRoomRequest::default()).await.expect("the room").into_inner()
 }
 
 /// The state of the room once it is as wanted.
@@ -147,10 +147,10 @@ async fn a_project_takes_no_more_than_its_share_and_sees_only_its_own() {
     assert_eq!((code_of(&test, &second).await, code_of(&test, &other).await), (None, None), "one of each project fits");
     let token = test.token_for(Role::Read, "b").await;
     let mut theirs = LogServiceClient::new(test.wire_with(Some(&token)));
-    let seen = theirs.get_log_room(GetLogRoomRequest {}).await.expect("the room").into_inner();
+    let seen = theirs.get_log_room(GetLogRoomRequest::default()).await.expect("the room").into_inner();
     assert_eq!(logs_of(&seen, Kind::Job), 1, "of their own project");
     let mut nobody = LogServiceClient::new(test.wire_with(None));
-    let refused = nobody.get_log_room(GetLogRoomRequest {}).await.expect_err("who are you");
+    let refused = nobody.get_log_room(GetLogRoomRequest::default()).await.expect_err("who are you");
     assert_eq!(refused.code(), Code::Unauthenticated);
     test.close().await;
 }

@@ -29,6 +29,7 @@ mod log_faults;
 mod log_keeping;
 mod log_masks;
 mod log_reading;
+mod log_room;
 mod log_search;
 mod log_streams;
 mod operations;

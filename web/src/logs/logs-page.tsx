@@ -1,7 +1,7 @@
 // The log room: named logs, what logs take by kind, how long they are kept, and the way to any log by its id.
-import { useQuery } from "@connectrpc/connect-query";
+import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { useId, useRef, useState } from "react";
+import { useId, useRef, useState, type ReactNode } from "react";
 import { curlCall } from "@/api/curl";
 import { useRights } from "@/api/session";
 import { errorText } from "@/api/transport";
@@ -17,10 +17,22 @@ import { Ago, durationText } from "@/ui/time";
 import { kindWord, logIdIn, ratioText, retentionLines, sweepParts } from "./words";
 
 const POLL_MS = 5_000;
+const PAGE_SIZE = 200;
 
 export function LogsPage() {
   const { mode } = useRights();
-  const { data, error } = useQuery(LogService.method.getLogRoom, {}, { refetchInterval: POLL_MS });
+  const { data, error, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
+    LogService.method.getLogRoom,
+    { pageSize: PAGE_SIZE, pageToken: "" },
+    {
+      pageParamKey: "pageToken",
+      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+      refetchInterval: POLL_MS,
+    },
+  );
+  // Each page tells the state of the whole room; named logs are made and removed between two of them.
+  const room = data?.pages[0];
+  const named = [...new Map((data?.pages ?? []).flatMap((page) => page.namedLogs).map((log) => [log.logId, log])).values()];
   return (
     <div className="mx-auto w-full max-w-5xl px-3 py-3 sm:px-4">
       <div className="flex items-center gap-2">
@@ -34,17 +46,28 @@ export function LogsPage() {
         </div>
       )}
       <OpenLog />
-      {data === undefined ? error === null && <Loading what="the log room" /> : <Room room={data} />}
+      {room === undefined ? (
+        error === null && <Loading what="the log room" />
+      ) : (
+        <Room room={room} named={named}>
+          {hasNextPage && (
+            <Button look="quiet" className="mt-1" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+              {isFetchingNextPage ? "Loading more …" : "Show more"}
+            </Button>
+          )}
+        </Room>
+      )}
     </div>
   );
 }
 
-function Room({ room }: { room: GetLogRoomResponse }) {
+function Room({ room, named, children }: { room: GetLogRoomResponse; named: readonly NamedLog[]; children: ReactNode }) {
   return (
     <>
       <Section id="named" title="Named logs">
-        {room.namedLogs.length === 0 ? <NoNamedLogs /> : <NamedLogs logs={room.namedLogs} />}
-        {room.namedLogs.length > 0 && (
+        {named.length === 0 ? <NoNamedLogs /> : <NamedLogs logs={named} />}
+        {children}
+        {named.length > 0 && (
           <details className="mt-3">
             <summary className="cursor-pointer text-muted select-none hover:text-ink">Write and read records</summary>
             <div className="mt-2">
