@@ -75,7 +75,7 @@ impl api::LogService for LogDoor {
         let start = match request.start {
             Some(WireStart::Offset(offset)) => Start::Offset(offset),
             Some(WireStart::LastLines(lines)) => Start::LastLines(lines),
-            Some(WireStart::SinceMillis(millis)) => Start::Since(millis),
+            Some(WireStart::SinceMillis(millis)) => Start::Since(since(millis).map_err(status)?),
             None => Start::Offset(0),
         };
         let tail = follow.tail(start).await.map_err(status)?;
@@ -92,17 +92,17 @@ impl api::LogService for LogDoor {
         let caller = auth::require(&ctx, Role::Read)?;
         let request = request.to_owned_message();
         let follow = Follow::of(&self.app, &caller, &request.log_id).await.map_err(status)?;
-        let searching = Searching::begin(&self.app, follow, request).await.map_err(status)?;
+        let searching = Searching::begin(&self.app, &caller, follow, request).await.map_err(status)?;
         until_stopping(&self.app, searching.messages())
     }
 
     async fn get_log_room(
         &self,
         ctx: RequestContext,
-        _request: ServiceRequest<'_, api::GetLogRoomRequest>,
+        request: ServiceRequest<'_, api::GetLogRoomRequest>,
     ) -> ServiceResult<api::GetLogRoomResponse> {
         let caller = auth::require(&ctx, Role::Read)?;
-        Response::ok(log_room::state(&self.app, &caller).await.map_err(status)?)
+        Response::ok(log_room::state(&self.app, &caller, &request.to_owned_message()).await.map_err(status)?)
     }
 }
 
@@ -140,12 +140,21 @@ async fn read_lines(
     Ok(response)
 }
 
-fn limit(field: &'static str, asked: u32, default: u32, most: u32) -> Result<u32, Error> {
+/// How many are asked for; 0: the default.
+pub fn limit(field: &'static str, asked: u32, default: u32, most: u32) -> Result<u32, Error> {
     match asked {
         0 => Ok(default),
         _ if asked > most => Err(Error::invalid(field, format!("{asked} is more than {most}"))),
         _ => Ok(asked),
     }
+}
+
+/// A time from which on lines are asked for.
+pub fn since(millis: i64) -> Result<i64, Error> {
+    if millis < 0 {
+        return Err(Error::invalid("since_millis", format!("{millis} is before 1970")));
+    }
+    Ok(millis)
 }
 
 /// A log as it is now.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use connectrpc::ConnectError;
 use futures::{Stream, stream};
-use millrace_engine::error::{Error, Result};
+use millrace_engine::error::Result;
 use millrace_engine::logs::search::{LogSearch, SearchHit, SearchNews, SearchQuery};
 use millrace_proto::millrace::v1 as api;
 
 use super::follow::Follow;
+use super::log::{limit, since};
 use super::status::status;
 use crate::app::App;
+use crate::auth::Caller;
 
 /// How many lines are listed when the request does not say.
 const LIST_DEFAULT: u32 = 10_000;
@@ -34,30 +36,22 @@ pub struct Searching {
 
 impl Searching {
     /// Begins to search.
-    pub async fn begin(app: &Arc<App>, follow: Follow, request: api::SearchRequest) -> Result<Self> {
-        let list_max = match request.max_lines {
-            0 => LIST_DEFAULT,
-            most if most > LIST_MAX => {
-                return Err(Error::invalid("max_lines", format!("{most} is more than {LIST_MAX}")));
-            }
-            most => most,
-        };
-        if request.since_millis < 0 {
-            return Err(Error::invalid("since_millis", format!("{} is before 1970", request.since_millis)));
-        }
+    pub async fn begin(app: &Arc<App>, caller: &Caller, follow: Follow, request: api::SearchRequest) -> Result<Self> {
+        let list_max = limit("max_lines", request.max_lines, LIST_DEFAULT, LIST_MAX)?;
+        let since_ms = since(request.since_millis)?;
         let query = SearchQuery {
             pattern: request.pattern,
             regex: request.regex,
             case_sensitive: request.case_sensitive,
             first_line: request.first_line,
             end_line: Some(request.end_line).filter(|end| *end > 0),
-            since_ms: request.since_millis,
+            since_ms,
             list_max: u64::from(list_max),
             with_text: request.with_text,
             follow: request.follow,
         };
         let missing = if request.follow { follow.attend().await? } else { follow.missing().await? };
-        let search = app.searches.search(&follow.id, query, missing).await?;
+        let search = app.searches.search(&follow.id, query, missing, caller.project().unwrap_or_default()).await?;
         Ok(Self { follow, search, waiting: VecDeque::new(), last: api::SearchResponse::default() })
     }
 

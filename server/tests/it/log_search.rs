@@ -5,6 +5,7 @@ use millrace_bench::wire::millrace_v1::follow_response::Event;
 use millrace_bench::wire::millrace_v1::{
     FollowRequest, GetLogRequest, ReadLinesRequest, SearchHit, SearchRequest, SearchResponse,
 };
+use millrace_engine::logs::search::SEARCHES_PROJECT_MAX;
 use millrace_server::auth::Role;
 use serde_json::{Value, json};
 use tonic::{Code, Streaming};
@@ -15,6 +16,8 @@ use crate::log_reading::{ended, printed};
 
 /// Longer than a line may be: it is split.
 const LONG_BYTES: usize = 150_000;
+/// So many rows of a thousand bytes are more than sockets hold.
+const SLOW_ROWS: i64 = 14_000;
 
 fn request(log: &str, pattern: &str) -> SearchRequest {
     SearchRequest { log_id: log.into(), pattern: pattern.into(), ..SearchRequest::default() }
@@ -203,5 +206,77 @@ async fn a_tail_begins_at_a_time_and_a_log_tells_what_it_takes() {
     assert!(stat.stored_bytes > 0, "{stat:?}");
     let read = ReadLinesRequest { log_id: log, ..ReadLinesRequest::default() };
     assert_eq!(test.logs().read_lines(read).await.expect("lines").into_inner().log_first_line, 0);
+    test.close().await;
+}
+
+/// A search as Connect does it, by a connection of its own.
+async fn by_itself(test: &TestApp, request: &SearchRequest) -> reqwest::Response {
+    let message = prost::Message::encode_to_vec(request);
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    let client = reqwest::Client::builder().http1_only().build().expect("a client");
+    let sent = client
+        .post(format!("{}/millrace.v1.LogService/Search", test.url))
+        .bearer_auth(test.admin.as_deref().expect("a token"))
+        .header("content-type", "application/connect+proto")
+        .body([&[0][..], &length, &message].concat())
+        .send();
+    within("a search", sent).await.expect("an answer")
+}
+
+/// How many hits there are in the messages of an answer.
+fn hits_in(body: &[u8]) -> usize {
+    let (mut rest, mut hits) = (body, 0);
+    while let [flags, a, b, c, d, more @ ..] = rest {
+        let (message, next) = more.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        if *flags == 0 {
+            let message: SearchResponse = prost::Message::decode(message).expect("a message");
+            hits += message.hits.len();
+        } else {
+            assert_eq!(message, b"{}", "a clean end");
+        }
+        rest = next;
+    }
+    hits
+}
+
+#[tokio::test]
+async fn who_does_not_read_stops_their_own_searches_and_takes_the_places_of_one_project() {
+    let test = TestApp::with_tokens().await;
+    let (mut agent, run, log) = printed(&test, &[]).await;
+    let row = format!("x {}", "-".repeat(1_000));
+    for from in (0..SLOW_ROWS).step_by(2_000) {
+        let rows = vec![row.clone(); 2_000];
+        let rows = millrace_bench::wire::runner_v1::UpdateLogRequest { index: from, rows, ..log_of(&run, &[]) };
+        within("UpdateLog", agent.client.update_log(rows)).await.expect("stored");
+    }
+    ended(&mut agent, &run, SLOW_ROWS).await;
+    let dense = SearchRequest { with_text: true, max_lines: 1_000_000, ..request(&log, "x") };
+    let mut slow = Vec::new();
+    for _ in 0..SEARCHES_PROJECT_MAX {
+        slow.push(by_itself(&test, &dense).await);
+    }
+    // As long as somebody of another project takes for all of it.
+    let token = test.token_for(Role::Read, &run.project).await;
+    let mut others =
+        millrace_bench::wire::millrace_v1::log_service_client::LogServiceClient::new(test.wire_with(Some(&token)));
+    let mut stream = within("a search", others.search(dense.clone())).await.expect("a stream").into_inner();
+    let mut found = 0;
+    while let Some(message) = within("the search", stream.message()).await.expect("a message") {
+        found += message.hits.len();
+    }
+    assert_eq!(found, SLOW_ROWS as usize);
+    // Those that nobody reads have not come to their end.
+    let refused = match test.logs().search(dense.clone()).await {
+        Err(status) => status,
+        Ok(stream) => within("a refusal", stream.into_inner().message()).await.expect_err("must be refused"),
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let limit = format!("{SEARCHES_PROJECT_MAX} searches of one project are under way");
+    assert!(refused.message().starts_with(&limit), "{refused:?}");
+    // And lose nothing.
+    let last = slow.pop().expect("a search");
+    assert_eq!(hits_in(&within("the rest", last.bytes()).await.expect("all of it")), SLOW_ROWS as usize);
+    assert_eq!(all(&test, SearchRequest { max_lines: 1, ..dense }).await.1.matching_lines, SLOW_ROWS as u64);
+    drop(slow);
     test.close().await;
 }

@@ -19,6 +19,8 @@ pub struct Searched {
     end: LogPlace,
     head: LogLines,
     found: Found,
+    /// The lines that were not searched yet, for so much was found.
+    rest: LogLines,
     tail: LogLines,
 }
 
@@ -26,7 +28,8 @@ pub struct Searched {
 pub fn search_block(wanted: &Wanted, lines: LogLines) -> Searched {
     let (place, end) = (lines.place, lines.end());
     let Block { head, whole, tail } = Block::of(lines);
-    Searched { place, end, head, found: scan_lines(wanted, &whole), tail }
+    let (found, rest) = scan_lines(wanted, whole);
+    Searched { place, end, head, found, rest, tail }
 }
 
 /// Blocks in the order of the log.
@@ -61,6 +64,17 @@ impl Merge {
         }
         found.add(self.pieces(&block.head).await);
         found.add(block.found);
+        let mut rest = block.rest;
+        while rest.lines() > 0 {
+            // Not before the reader has taken what was found so far.
+            self.next = rest.place;
+            self.found(found).await?;
+            let wanted = Arc::clone(&self.wanted);
+            (found, rest) = match spawn_blocking(move || scan_lines(&wanted, rest)).await {
+                Ok(searched) => searched,
+                Err(fault) => return self.told.fail(fault_of(&fault)).await.and(Err(Unheard)),
+            };
+        }
         found.add(self.pieces(&block.tail).await);
         self.next = block.end;
         self.found(found).await

@@ -5,13 +5,15 @@
 //! ```
 //!
 //! A block (some 2 MiB of whole lines) is scanned at once, not line by line. A line that was split for its length is searched
-//! as one, also over blocks; escape sequences are looked past. Memory is bounded whatever the log: so many blocks at a time,
-//! of all searches of a server. It knows the store's reads and the tail, and neither RPC nor who may search.
+//! as one, also over blocks; escape sequences are looked past. Memory is bounded whatever the log and whoever reads: so many
+//! blocks are read at a time of all searches of a server, and of one search no more of them, each with a bounded part of its
+//! hits, wait until the reader has taken those before. It knows the store's reads and the tail, and neither RPC nor who may search.
 
 mod blocks;
 mod merge;
 mod pattern;
 mod pieces;
+mod places;
 mod run;
 mod scan;
 mod teller;
@@ -29,6 +31,7 @@ pub use blocks::SEARCH_BLOCK_MAX_LINES;
 use blocks::Source;
 use pattern::Pattern;
 pub use pattern::{SEARCH_PATTERN_MAX_BYTES, SEARCH_REGEX_MAX_BYTES};
+use places::Places;
 use run::Run;
 use scan::Wanted;
 pub use scan::{SEARCH_COLUMNS_MAX, SearchHit};
@@ -36,8 +39,12 @@ pub use teller::{SEARCH_PROGRESS_MS, SEARCH_READER_MAX_MS};
 
 /// So many searches of a server go through what is there at a time; more are refused.
 pub const SEARCHES_MAX: usize = 16;
+/// So many of them are of one project, or of those who are of none.
+pub const SEARCHES_PROJECT_MAX: usize = 8;
 /// So many searches wait for what comes, besides.
 pub const SEARCHES_FOLLOWING_MAX: usize = 256;
+/// So many of them are of one project, or of those who are of none.
+pub const SEARCHES_FOLLOWING_PROJECT_MAX: usize = 128;
 /// So many blocks of all searches of a server are in memory at a time.
 pub const SEARCH_BLOCKS_MAX: usize = 8;
 /// The size of a block, about.
@@ -46,6 +53,8 @@ pub const SEARCH_BLOCK_BYTES: u64 = 2 * 1024 * 1024;
 pub const SEARCH_BLOCKS_AHEAD: usize = 4;
 /// A longer line is searched in parts of this size; what is found in one part is not looked for over its end.
 pub const SEARCH_LINE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// With so many bytes of hits a block is put aside; its rest is searched when they were taken.
+pub const SEARCH_FOUND_MAX_BYTES: usize = 1024 * 1024;
 /// So many messages wait for a slow reader.
 const NEWS_WAITING_MAX: usize = 1;
 
@@ -102,6 +111,10 @@ pub struct SearchLimits {
     pub line_bytes: usize,
     /// So many searches at a time.
     pub searches: usize,
+    /// So many of one project.
+    pub project_searches: usize,
+    /// With so many bytes of hits a block is put aside.
+    pub found_bytes: usize,
 }
 
 impl Default for SearchLimits {
@@ -111,6 +124,8 @@ impl Default for SearchLimits {
             blocks_ahead: SEARCH_BLOCKS_AHEAD,
             line_bytes: SEARCH_LINE_MAX_BYTES,
             searches: SEARCHES_MAX,
+            project_searches: SEARCHES_PROJECT_MAX,
+            found_bytes: SEARCH_FOUND_MAX_BYTES,
         }
     }
 }
@@ -119,33 +134,24 @@ impl Default for SearchLimits {
 pub struct LogSearches {
     room: LogRoom,
     limits: SearchLimits,
-    searching: Arc<Semaphore>,
-    following: Arc<Semaphore>,
+    searching: Arc<Places>,
+    following: Arc<Places>,
     blocks: Arc<Semaphore>,
 }
 
 impl LogSearches {
     /// In the logs of a room.
     pub fn new(room: LogRoom, limits: SearchLimits) -> Self {
-        let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self {
-            room,
-            limits,
-            searching: semaphore(limits.searches),
-            following: semaphore(SEARCHES_FOLLOWING_MAX),
-            blocks: semaphore(SEARCH_BLOCKS_MAX),
-        }
+        let searching = Places::new("are under way", limits.searches, limits.project_searches);
+        let following = Places::new("wait for what comes", SEARCHES_FOLLOWING_MAX, SEARCHES_FOLLOWING_PROJECT_MAX);
+        Self { room, limits, searching, following, blocks: Arc::new(Semaphore::new(SEARCH_BLOCKS_MAX)) }
     }
 
-    /// Begins to search. With `Missing::Wait` a log that is not there is empty, and is waited for if the search follows.
-    pub async fn search(&self, id: &LogId, query: SearchQuery, missing: Missing) -> Result<LogSearch> {
-        let place = Arc::clone(&self.searching).try_acquire_owned().map_err(|_| self.too_many())?;
-        let following = if query.follow {
-            let following = Arc::clone(&self.following).try_acquire_owned();
-            Some(following.map_err(|_| too_many_following())?)
-        } else {
-            None
-        };
+    /// Begins to search for someone of a project; "": of none. With `Missing::Wait` a log that is not there is empty, and
+    /// is waited for if the search follows.
+    pub async fn search(&self, id: &LogId, query: SearchQuery, missing: Missing, project: &str) -> Result<LogSearch> {
+        let place = self.searching.take(project)?;
+        let following = if query.follow { Some(self.following.take(project)?) } else { None };
         let SearchQuery { pattern, regex, case_sensitive, .. } = query.clone();
         // A large expression takes its time.
         let pattern = spawn_blocking(move || Pattern::new(&pattern, regex, case_sensitive)).await;
@@ -154,6 +160,7 @@ impl LogSearches {
             pattern,
             with_text: query.with_text,
             since_ms: query.since_ms,
+            found_bytes: self.limits.found_bytes,
             list_left: AtomicU64::new(query.list_max),
             stopped: AtomicBool::new(false),
             untaken: AtomicBool::new(false),
@@ -193,16 +200,6 @@ impl LogSearches {
             head => Ok((None, head?)),
         }
     }
-
-    fn too_many(&self) -> Error {
-        Error::Exhausted(format!("{} searches are under way, as many as there may be; try again", self.limits.searches))
-    }
-}
-
-fn too_many_following() -> Error {
-    let message =
-        format!("{SEARCHES_FOLLOWING_MAX} searches wait for what comes, as many as there may be; try without");
-    Error::Exhausted(message)
 }
 
 impl Run {
@@ -259,5 +256,7 @@ impl Drop for LogSearch {
     }
 }
 
+#[cfg(test)]
+mod slow_reader_tests;
 #[cfg(test)]
 mod tests;

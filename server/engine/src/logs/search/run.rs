@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Source;
 use super::merge::{Merge, Searched, Unheard, search_block};
+use super::places::Place;
 use super::scan::Wanted;
 use super::teller::Teller;
 use super::{SearchLimits, SearchNews};
@@ -35,7 +36,7 @@ pub struct Run {
     /// Bounds how many blocks of the server are searched at a time.
     pub blocks: Arc<Semaphore>,
     /// Its place among the searches of the server.
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
 }
 
 impl Run {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::pattern::Pattern;
+use super::pieces::split_at;
 use super::visible::{utf16_len, visible};
 use crate::logs::head::is_joined;
 use crate::logs::{LINE_MAX_BYTES, LINE_WORD_BYTES, LogLines, flags, line_words};
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub with_text: bool,
     /// Only lines of this time or later, in Unix milliseconds.
     pub since_ms: i64,
+    /// With so many bytes of hits a scan comes back before the end of its lines.
+    pub found_bytes: usize,
     /// So many more lines are to be listed.
     pub list_left: AtomicU64,
     /// Nobody waits for it any more.
@@ -50,6 +53,13 @@ pub struct SearchHit {
     pub stderr: bool,
 }
 
+impl SearchHit {
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.columns[..]) + self.text.len()
+    }
+}
+
 /// What was found in some lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -70,14 +80,26 @@ impl Found {
     }
 }
 
-/// Searches lines of which the last is whole. Those that were split are searched as one.
-pub fn scan_lines(wanted: &Wanted, lines: &LogLines) -> Found {
+/// Searches lines of which the last is whole. Those that were split are searched as one. Answers with the lines that it
+/// has not come to, too: there are some when it has found a lot.
+pub fn scan_lines(wanted: &Wanted, lines: LogLines) -> (Found, LogLines) {
     let words = lines.words.as_chunks::<LINE_WORD_BYTES>().0;
     let word_of = |line: usize| words.get(line).map_or(0, |word| u64::from_le_bytes(*word));
     let first = lines.place.line;
-    if !line_words(&lines.words).any(is_joined) {
-        return scan(wanted, &lines.data, |line| (first + line as u64, word_of(line)));
-    }
+    let (found, left) = if line_words(&lines.words).any(is_joined) {
+        let (text, begins) = whole_lines(&lines);
+        let piece = |line: usize| begins.get(line).copied().unwrap_or_default();
+        let (found, left) = scan(wanted, &text, |line| (first + piece(line) as u64, word_of(piece(line))));
+        (found, left.map(piece))
+    } else {
+        scan(wanted, &lines.data, |line| (first + line as u64, word_of(line)))
+    };
+    let rest = left.map_or_else(LogLines::default, |line| split_at(lines, line).1);
+    (found, rest)
+}
+
+/// Lines with those put together that were split, and the numbers of their first pieces.
+fn whole_lines(lines: &LogLines) -> (Vec<u8>, Vec<usize>) {
     let (mut text, mut begins) = (Vec::with_capacity(lines.data.len()), Vec::new());
     let (mut from, mut goes_on) = (0, false);
     for (line, (end, word)) in memchr_iter(b'\n', &lines.data).zip(line_words(&lines.words)).enumerate() {
@@ -88,18 +110,16 @@ pub fn scan_lines(wanted: &Wanted, lines: &LogLines) -> Found {
         text.extend_from_slice(&lines.data[from..end + usize::from(!goes_on)]);
         from = end + 1;
     }
-    scan(wanted, &text, |line| {
-        let piece = begins.get(line).copied().unwrap_or_default();
-        (first + piece as u64, word_of(piece))
-    })
+    (text, begins)
 }
 
 /// Searches one line, with its end; `number` and `word` are those of its first piece.
 pub fn scan_line(wanted: &Wanted, number: u64, word: u64, line: &[u8]) -> Found {
-    scan(wanted, line, |_| (number, word))
+    scan(wanted, line, |_| (number, word)).0
 }
 
-fn scan(wanted: &Wanted, raw: &[u8], about: impl Fn(usize) -> (u64, u64)) -> Found {
+/// What is found, and the line it has not come to.
+fn scan(wanted: &Wanted, raw: &[u8], about: impl Fn(usize) -> (u64, u64)) -> (Found, Option<usize>) {
     let visible = visible(raw);
     let mut scan = Scan {
         wanted,
@@ -108,13 +128,15 @@ fn scan(wanted: &Wanted, raw: &[u8], about: impl Fn(usize) -> (u64, u64)) -> Fou
         about,
         list_max: usize::try_from(wanted.list_left.load(Ordering::Relaxed)).unwrap_or(usize::MAX),
         found: Found::default(),
+        found_bytes: 0,
         counted: (0, 0),
         current: None,
         columns: Vec::new(),
+        left: None,
     };
     wanted.pattern.each(&visible, |from, to| scan.matched(from, to));
     scan.end_line();
-    scan.found
+    (scan.found, scan.left)
 }
 
 struct Scan<'a, A> {
@@ -126,11 +148,15 @@ struct Scan<'a, A> {
     about: A,
     list_max: usize,
     found: Found,
+    /// What its hits take.
+    found_bytes: usize,
     /// A line's place in the text, and where it begins.
     counted: (usize, usize),
     current: Option<Current>,
     /// Of the current line.
     columns: Vec<(usize, usize)>,
+    /// The line it stopped before, by its place in the text.
+    left: Option<usize>,
 }
 
 /// The line of the last match.
@@ -151,6 +177,11 @@ impl<A: Fn(usize) -> (u64, u64)> Scan<'_, A> {
         if self.current.as_ref().is_none_or(|current| from > current.end) {
             self.end_line();
             if self.wanted.stopped.load(Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
+            if self.found_bytes >= self.wanted.found_bytes {
+                let (line, begin) = self.counted;
+                self.left = Some(line + memchr_iter(b'\n', &self.visible[begin..from]).count());
                 return ControlFlow::Break(());
             }
             self.begin_line(from);
@@ -199,6 +230,7 @@ impl<A: Fn(usize) -> (u64, u64)> Scan<'_, A> {
             hit.text = Bytes::copy_from_slice(&text[..text.len().min(LINE_MAX_BYTES)]);
             hit.text_cut = text.len() > LINE_MAX_BYTES;
         }
+        self.found_bytes += hit.bytes();
         self.found.hits.push(hit);
     }
 

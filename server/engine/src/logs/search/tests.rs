@@ -66,7 +66,7 @@ fn query(pattern: &str) -> SearchQuery {
 }
 
 fn tiny(block_bytes: u64) -> SearchLimits {
-    SearchLimits { block_bytes, blocks_ahead: 3, ..SearchLimits::default() }
+    SearchLimits { block_bytes, blocks_ahead: 3, found_bytes: 300, ..SearchLimits::default() }
 }
 
 /// All of a search, as one message.
@@ -207,7 +207,7 @@ proptest! {
             let expected = comparable(naive(&lines, &query), &query);
             let room = logged(&lines, true).await;
             let searches = LogSearches::new(room, tiny(block));
-            let found = all(searches.search(&id(), query.clone(), Missing::Refuse).await.unwrap()).await.unwrap();
+            let found = all(searches.search(&id(), query.clone(), Missing::Refuse, "").await.unwrap()).await.unwrap();
             assert_eq!(comparable(found, &query), expected, "blocks of {block}");
 
             // The same while it comes, in appends of some lines.
@@ -220,7 +220,7 @@ proptest! {
             let first = step.min(lines.len());
             room.inner.store.append(&id(), append_of(0, &lines[..first], false)).await.unwrap();
             at += first;
-            let search = searches.search(&id(), follow.clone(), Missing::Refuse).await.unwrap();
+            let search = searches.search(&id(), follow.clone(), Missing::Refuse, "").await.unwrap();
             while at < lines.len() {
                 let next = (at + step).min(lines.len());
                 let live = room.inner.lives.get(&id());
@@ -255,9 +255,9 @@ fn plain(texts: &[&str]) -> Vec<Stored> {
 #[tokio::test]
 async fn a_log_that_may_come_is_empty_until_then() {
     let searches = LogSearches::new(room(MemoryLogs::default()), SearchLimits::default());
-    let none = searches.search(&id(), query("x"), Missing::Refuse).await.err().map(|error| error.to_string());
+    let none = searches.search(&id(), query("x"), Missing::Refuse, "").await.err().map(|error| error.to_string());
     assert_eq!(none.as_deref(), Some("log a not found"));
-    let empty = all(searches.search(&id(), query("x"), Missing::Wait).await.unwrap()).await.unwrap();
+    let empty = all(searches.search(&id(), query("x"), Missing::Wait, "").await.unwrap()).await.unwrap();
     assert_eq!(empty, SearchNews { done: true, ..SearchNews::default() });
 }
 
@@ -265,7 +265,8 @@ async fn a_log_that_may_come_is_empty_until_then() {
 async fn what_comes_is_found_as_it_comes() {
     let room = logged(&plain(&["x 1", "y"]), false).await;
     let searches = LogSearches::new(room.clone(), SearchLimits::default());
-    let mut search = searches.search(&id(), SearchQuery { follow: true, ..query("x") }, Missing::Refuse).await.unwrap();
+    let mut search =
+        searches.search(&id(), SearchQuery { follow: true, ..query("x") }, Missing::Refuse, "").await.unwrap();
     let news = search.next().await.unwrap().unwrap();
     assert_eq!((news.hits.len(), news.matches, news.lines_searched), (1, 1, 2));
     let news = search.next().await.unwrap().unwrap();
@@ -295,15 +296,32 @@ async fn what_comes_is_found_as_it_comes() {
 async fn searches_are_bounded_and_give_their_places_back() {
     let room = logged(&plain(&["x"]), false).await;
     let searches = LogSearches::new(room, SearchLimits { searches: 1, ..SearchLimits::default() });
-    let mut first = searches.search(&id(), query("x"), Missing::Refuse).await.unwrap();
-    let refused = searches.search(&id(), query("x"), Missing::Refuse).await.err().unwrap();
-    assert!(matches!(&refused, Error::Exhausted(message) if message.contains("1 searches")), "{refused:?}");
+    let mut first = searches.search(&id(), query("x"), Missing::Refuse, "").await.unwrap();
+    let refused = searches.search(&id(), query("x"), Missing::Refuse, "").await.err().unwrap();
+    assert!(
+        matches!(&refused, Error::Exhausted(message) if message.contains("1 searches are under way")),
+        "{refused:?}"
+    );
     while first.next().await.is_some() {}
     let follow = SearchQuery { follow: true, ..query("x") };
-    let mut following = searches.search(&id(), follow, Missing::Refuse).await.unwrap();
+    let mut following = searches.search(&id(), follow, Missing::Refuse, "").await.unwrap();
     while !following.next().await.unwrap().unwrap().done {}
-    let again = all(searches.search(&id(), query("x"), Missing::Refuse).await.unwrap()).await.unwrap();
+    let again = all(searches.search(&id(), query("x"), Missing::Refuse, "").await.unwrap()).await.unwrap();
     assert_eq!(again.matches, 1, "one that only waits is in nobody's way");
+}
+
+#[tokio::test]
+async fn one_project_leaves_places_for_others() {
+    let room = logged(&plain(&["x"]), false).await;
+    let searches = LogSearches::new(room, SearchLimits { project_searches: 1, ..SearchLimits::default() });
+    let _first = searches.search(&id(), query("x"), Missing::Refuse, "a").await.unwrap();
+    let refused = searches.search(&id(), query("x"), Missing::Refuse, "a").await.err().unwrap();
+    assert!(
+        matches!(&refused, Error::Exhausted(message) if message.contains("1 searches of one project")),
+        "{refused:?}"
+    );
+    searches.search(&id(), query("x"), Missing::Refuse, "b").await.expect("another project's");
+    searches.search(&id(), query("x"), Missing::Refuse, "").await.expect("of none");
 }
 
 #[tokio::test]
@@ -312,7 +330,7 @@ async fn a_dropped_search_reads_no_more() {
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     let room = logged(&plain(&lines), true).await;
     let searches = LogSearches::new(room, SearchLimits { searches: 1, ..tiny(100) });
-    let mut search = searches.search(&id(), query("line"), Missing::Refuse).await.unwrap();
+    let mut search = searches.search(&id(), query("line"), Missing::Refuse, "").await.unwrap();
     assert!(!search.next().await.unwrap().unwrap().done);
     let wanted = Arc::downgrade(&search.wanted);
     drop(search);
@@ -320,7 +338,7 @@ async fn a_dropped_search_reads_no_more() {
     while wanted.strong_count() > 0 {
         tokio::task::yield_now().await;
     }
-    let again = searches.search(&id(), query("9999"), Missing::Refuse).await.unwrap();
+    let again = searches.search(&id(), query("9999"), Missing::Refuse, "").await.unwrap();
     assert_eq!(all(again).await.unwrap().matching_lines, 1);
 }
 
@@ -343,10 +361,10 @@ async fn long_lines_are_cut_in_the_answer_and_bounded_in_memory() {
     // (At the beginning of the tenth piece.)
     let (at, wanted) = (9 * LINE_MAX_BYTES, format!("{:08}", 9 * LINE_MAX_BYTES));
     let whole = LogSearches::new(room.clone(), tiny(1000));
-    let found = all(whole.search(&id(), query(&wanted), Missing::Refuse).await.unwrap()).await.unwrap();
+    let found = all(whole.search(&id(), query(&wanted), Missing::Refuse, "").await.unwrap()).await.unwrap();
     assert_eq!((found.hits[0].line, found.hits[0].columns[0].0 as usize), (0, at));
     assert!(found.hits[0].text_cut && found.hits[0].text == text.as_bytes()[..LINE_MAX_BYTES]);
     let bounded = LogSearches::new(room, SearchLimits { line_bytes: 2 * LINE_MAX_BYTES, ..tiny(1000) });
-    let found = all(bounded.search(&id(), query(&wanted), Missing::Refuse).await.unwrap()).await.unwrap();
+    let found = all(bounded.search(&id(), query(&wanted), Missing::Refuse, "").await.unwrap()).await.unwrap();
     assert_eq!((found.matching_lines, found.hits[0].line), (1, 8), "in parts");
 }
