@@ -108,7 +108,7 @@ async fn blob(asked: &Asked<'_>, name: &Digest, body: Body) -> Answer {
     }
     match **method {
         Method::GET | Method::HEAD => match found {
-            Some(digest) => blobs_send::send(asked, &digest, blobs_send::Lasting::Forever, &[]).await,
+            Some(digest) => blobs_send::send(asked, &digest, blobs_send::Lasting::Forever).await,
             None => Err(Error::NotFound(format!("blob {}", name.hex())).into()),
         },
         Method::PUT => {

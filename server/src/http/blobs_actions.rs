@@ -13,7 +13,7 @@ use millrace_proto::reapi::ActionResult;
 use super::blobs::{Answer, Asked, not_allowed};
 use super::blobs_receive::Incoming;
 use super::blobs_send::tag;
-use super::conditions::Verdict;
+use super::conditions::{Current, Verdict};
 use super::keys;
 
 /// Answers a request for an action's result.
@@ -39,7 +39,7 @@ async fn get(asked: &Asked<'_>, action: &Digest) -> Answer {
     let (kind, content) =
         if json { ("application/json", json_of(&stored)?) } else { ("application/octet-stream", stored) };
     let tag = tag(&Digest::of(DigestFunction::Sha256, &content));
-    let mut response = match Verdict::of(asked.headers, true, Some(&tag)) {
+    let mut response = match Verdict::of(asked.headers, true, Some(Current::tagged(Some(&tag)))) {
         Verdict::Go => whole(kind, content, *asked.method == Method::HEAD),
         Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Verdict::Failed => return Ok(StatusCode::PRECONDITION_FAILED.into_response()),
@@ -63,7 +63,7 @@ fn whole(kind: &'static str, content: Bytes, head: bool) -> Response {
 /// Only who says so gets JSON: tools say nothing, or that they take anything.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    accepted.split(',').any(|kind| kind.split(';').next().unwrap_or("").trim() == "application/json")
+    accepted.split(',').any(|kind| kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn json_of(stored: &[u8]) -> Result<Bytes, Error> {

@@ -33,6 +33,9 @@ pub enum ContentEncoding {
 }
 
 impl ContentEncoding {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Zstd, Self::Gzip, Self::Identity];
+
     /// The one that the client likes best; of those it likes alike the one that packs best. None: it refuses all.
     pub fn wanted(headers: &HeaderMap) -> Option<Self> {
         Weights::of(headers).best()
@@ -68,9 +71,19 @@ pub fn refuses_identity(headers: &HeaderMap) -> bool {
     Weights::of(headers).identity() == 0
 }
 
+/// Whether the client names zstd, and likes it no less than bytes as they are; one that refuses those may mean it by `*`. Else
+/// `*` is not taken for it: few mean that.
+pub fn names_zstd(headers: &HeaderMap) -> bool {
+    let weights = Weights::of(headers);
+    let others = weights.others.filter(|_| weights.identity() == 0);
+    let zstd = weights.zstd.or(others).unwrap_or(0);
+    zstd > 0 && zstd >= weights.identity.unwrap_or(0)
+}
+
 /// The answer to who refuses all that there is.
-pub fn none_wanted() -> Response {
-    let message = "accept-encoding: refuses all there is: zstd, gzip, identity\n";
+pub fn none_wanted(there_is: &[ContentEncoding]) -> Response {
+    let names: Vec<_> = there_is.iter().map(|one| one.name().unwrap_or("identity")).collect();
+    let message = format!("accept-encoding: refuses all there is: {}\n", names.join(", "));
     (StatusCode::NOT_ACCEPTABLE, [(header::VARY, "Accept-Encoding")], message).into_response()
 }
 
@@ -134,7 +147,7 @@ impl Weights {
 
 /// A JSON answer, packed as the client likes it.
 pub fn json(headers: &HeaderMap, value: &serde_json::Value) -> Result<Response, Error> {
-    let Some(encoding) = ContentEncoding::wanted(headers) else { return Ok(none_wanted()) };
+    let Some(encoding) = ContentEncoding::wanted(headers) else { return Ok(none_wanted(&ContentEncoding::ALL)) };
     let text = Bytes::from(serde_json::to_vec(value).map_err(Error::internal)?);
     let body = match encoding {
         ContentEncoding::Identity => Body::from(text),
@@ -281,6 +294,26 @@ mod tests {
             (&["gzip;level=9;q=0.2"], Some(Gzip)),
         ] {
             assert_eq!(wanted(lines), encoding, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn zstd_only_for_who_names_it() {
+        for (text, named) in [
+            ("zstd", true),
+            ("gzip, zstd;q=0.5", true),
+            ("gzip,ZSTD", true),
+            ("zstd;q=0", false),
+            ("zstd;q=0.000", false),
+            ("zstd;q=0.5, identity", false),
+            ("zstd, identity;q=0.5", true),
+            ("gzip", false),
+            ("*", false),
+            ("*, identity;q=0", true),
+            ("*;q=0", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(text))]);
+            assert_eq!(names_zstd(&headers), named, "{text}");
         }
     }
 

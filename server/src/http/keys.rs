@@ -2,7 +2,7 @@
 //! the instance, the key says which.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use millrace_engine::error::Error;
 use millrace_engine::keys::{KEY_FUNCTION, Kept};
@@ -10,7 +10,7 @@ use millrace_engine::keys::{KEY_FUNCTION, Kept};
 use super::blobs::{Answer, Asked, not_allowed};
 use super::blobs_receive::Incoming;
 use super::blobs_send::{Lasting, send, tag};
-use super::conditions::Verdict;
+use super::conditions::{Current, Verdict};
 use super::webdav::{self, METHODS};
 
 /// Answers a request for a key, or for a folder of keys.
@@ -45,8 +45,7 @@ async fn get(asked: &Asked<'_>, name: &[u8]) -> Answer {
     let kept = if is_folder(name) { None } else { app.cache.keys.get(instance, name).await? };
     app.cache.activity.key_asked(instance, kept.is_some());
     let kept = kept.ok_or_else(|| Error::NotFound(format!("key {:?}", String::from_utf8_lossy(name))))?;
-    let time = HeaderValue::from_str(&webdav::http_time(kept.stored_ms)).map_err(Error::internal)?;
-    send(asked, &kept.digest, Lasting::Now, &[(header::LAST_MODIFIED, time)]).await
+    send(asked, &kept.digest, Lasting::Since(kept.stored_ms)).await
 }
 
 async fn put(asked: &Asked<'_>, name: &[u8], body: Body) -> Answer {
@@ -76,6 +75,7 @@ async fn delete(asked: &Asked<'_>, name: &[u8]) -> Answer {
 /// The refusal of a write whose conditions do not hold.
 fn failed(asked: &Asked<'_>, before: Option<Kept>) -> Option<Answer> {
     let tag = before.map(|kept| tag(&kept.digest));
-    let holds = Verdict::of(asked.headers, false, tag.as_deref()) == Verdict::Go;
+    let current = before.map(|kept| Current { tag: tag.as_deref(), modified_ms: Some(kept.stored_ms) });
+    let holds = Verdict::of(asked.headers, false, current) == Verdict::Go;
     (!holds).then(|| Ok(StatusCode::PRECONDITION_FAILED.into_response()))
 }

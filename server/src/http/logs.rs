@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures::{Stream, stream};
 use millrace_engine::error::Error;
-use millrace_engine::logs::{LogTail, Start, TailEvent};
-use serde::Deserialize;
+use millrace_engine::logs::{HeldLog, LogTail, Start, TailEvent};
 
-use super::conditions::{Verdict, range_holds};
+use super::conditions::{Current, Verdict, range_holds};
 use super::encoding::{self, ContentEncoding};
+use super::logs_wanted::LogWanted;
 use super::range::Range;
 use super::refusal::Refusal;
 use crate::app::App;
@@ -35,52 +36,44 @@ pub fn routes(app: Arc<App>) -> Router {
     Router::new().route("/logs/{id}/raw", get(raw)).with_state(app)
 }
 
-#[derive(Deserialize)]
-struct Wanted {
-    /// A live tail: goes on until the log is complete.
-    #[serde(default)]
-    follow: Option<String>,
-    /// As a file to keep.
-    #[serde(default)]
-    download: Option<String>,
-    /// Begin at the last so many lines.
-    tail: Option<u64>,
-}
-
 async fn raw(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    method: Method,
+    id: Result<Path<String>, PathRejection>,
+    Query(parameters): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     caller.may(Role::Read)?;
-    Ok(answer(&app, &caller, &id, &wanted, &headers).await?)
+    let Path(id) = id.map_err(|_| Error::invalid("log_id", "is not UTF-8 once its percent signs are decoded"))?;
+    let wanted = LogWanted::parse(&parameters)?;
+    // RFC 9110 knows ranges of GET: what HEAD tells of is the whole.
+    let ranges = method != Method::HEAD;
+    Ok(answer(&app, &caller, &id, &Asked { wanted, ranges, headers: &headers }).await?)
 }
 
 /// The whole log as a file, for the REST route; or the range of it that was asked for.
 pub async fn download(app: &Arc<App>, caller: &Caller, id: &str, headers: &HeaderMap) -> Result<Response, Error> {
-    let wanted = Wanted { follow: None, download: Some("1".into()), tail: None };
-    answer(app, caller, id, &wanted, headers).await
+    let wanted = LogWanted { download: true, ..LogWanted::default() };
+    answer(app, caller, id, &Asked { wanted, ranges: true, headers }).await
 }
 
-async fn answer(
-    app: &Arc<App>,
-    caller: &Caller,
-    id: &str,
-    wanted: &Wanted,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
+/// How a log is asked for.
+struct Asked<'a> {
+    wanted: LogWanted,
+    /// `Range` means something here.
+    ranges: bool,
+    headers: &'a HeaderMap,
+}
+
+async fn answer(app: &Arc<App>, caller: &Caller, id: &str, asked: &Asked<'_>) -> Result<Response, Error> {
     let follow = Follow::of(app, caller, id).await?;
-    let mut response = if is_set(wanted.follow.as_ref()) {
-        followed(app, follow, wanted.tail, headers).await?
-    } else {
-        stored(app, follow, wanted.tail, headers).await?
-    };
+    let mut response =
+        if asked.wanted.follow { followed(app, follow, asked).await? } else { stored(app, follow, asked).await? };
     let set = response.headers_mut();
     set.insert(header::VARY, VARY);
     set.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if is_set(wanted.download.as_ref())
+    if asked.wanted.download
         && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.log\""))
     {
         set.insert(header::CONTENT_DISPOSITION, value);
@@ -88,15 +81,12 @@ async fn answer(
     Ok(response)
 }
 
-/// `?x`, `?x=1`, `?x=true`.
-fn is_set(value: Option<&String>) -> bool {
-    value.is_some_and(|value| !matches!(value.as_str(), "0" | "false"))
-}
-
 /// A live tail. Each piece can be read as soon as it is there, however it is packed.
-async fn followed(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
-    let Some(encoding) = ContentEncoding::wanted(headers) else { return Ok(encoding::none_wanted()) };
-    let start = tail.map_or(Start::Offset(0), Start::LastLines);
+async fn followed(app: &Arc<App>, follow: Follow, asked: &Asked<'_>) -> Result<Response, Error> {
+    let Some(encoding) = ContentEncoding::wanted(asked.headers) else {
+        return Ok(encoding::none_wanted(&ContentEncoding::ALL));
+    };
+    let start = asked.wanted.tail.map_or(Start::Offset(0), Start::LastLines);
     let tail = follow.tail(start).await?;
     let lines = live(Arc::clone(app), follow, tail);
     let mut response = Response::new(match encoding {
@@ -109,64 +99,75 @@ async fn followed(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &H
 }
 
 /// What is there now, or the range of it that was asked for.
-async fn stored(app: &Arc<App>, follow: Follow, tail: Option<u64>, headers: &HeaderMap) -> Result<Response, Error> {
+async fn stored(app: &Arc<App>, follow: Follow, asked: &Asked<'_>) -> Result<Response, Error> {
+    let headers = asked.headers;
+    let held = app.logs.hold(&follow.id);
     let head = follow.stat().await?.head;
     let length = head.stream_bytes();
     // What was before is gone.
     let mut first = head.first.stream_offset();
-    if let Some(lines) = tail.filter(|_| length > 0) {
+    if let Some(lines) = asked.wanted.tail.filter(|_| length > 0) {
         first = app.logs.last_lines(&follow.id, lines, 0).await?.place.stream_offset();
     }
+    let Some(liked) = ContentEncoding::wanted(headers) else { return Ok(encoding::none_wanted(&ContentEncoding::ALL)) };
+    let plain = !encoding::refuses_identity(headers);
+    // What is empty has no shorter form.
+    let whole = if length == first && plain { ContentEncoding::Identity } else { liked };
+    // A range is one of the bytes as they are; who does not take those gets all, packed.
+    let ranges = asked.ranges && asked.wanted.tail.is_none() && plain;
+    let mut range = if ranges { Range::of(headers, first, length) } else { Range::Whole };
+    let mut encoding = if range == Range::Whole { whole } else { ContentEncoding::Identity };
     // Of a log that still grows there is nothing to compare with.
     let tag = head.complete.then(|| format!("{length:x}-{:x}-{first:x}-{:x}", head.lines, head.last_ms));
-    let plain_tag = tag.as_deref().map(|tag| ContentEncoding::Identity.tag(tag));
-    let held = match &plain_tag {
-        Some(tag) => range_holds(headers, tag),
-        None => !headers.contains_key(header::IF_RANGE),
-    };
-    let range = if tail.is_none() && held { Range::of(headers, length) } else { Range::Whole };
-    let wanted = ContentEncoding::wanted(headers);
-    let (status, from, to, encoding) = match (range, wanted) {
-        // A range is one of the bytes as they are; who does not take those gets all, packed.
-        (Range::Part(from, to), _) if from >= first && !encoding::refuses_identity(headers) => {
-            (StatusCode::PARTIAL_CONTENT, from, to, ContentEncoding::Identity)
+    let tag_in = |encoding: ContentEncoding| tag.as_deref().map(|tag| encoding.tag(tag));
+    let mut response = match Verdict::of(headers, true, Some(Current::tagged(tag_in(encoding).as_deref()))) {
+        Verdict::Failed => StatusCode::PRECONDITION_FAILED.into_response(),
+        Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        Verdict::Go => {
+            if !range_holds(headers, tag_in(encoding).as_deref()) {
+                (range, encoding) = (Range::Whole, whole);
+            }
+            content((app, follow, held), range, encoding, (first, length))?
         }
-        (Range::Outside | Range::Part(..), Some(_)) if !encoding::refuses_identity(headers) => {
+    };
+    let refused = response.status().is_client_error();
+    let set = response.headers_mut();
+    set.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    set.insert(header::CACHE_CONTROL, if head.complete && !refused { A_DAY } else { NO_STORE });
+    if let Some(tag) = tag_in(encoding) {
+        set.insert(header::ETAG, value(&tag)?);
+    }
+    Ok(response)
+}
+
+/// What is there from `first` on, or a range of it.
+fn content(
+    (app, follow, held): (&Arc<App>, Follow, HeldLog),
+    range: Range,
+    encoding: ContentEncoding,
+    (first, length): (u64, u64),
+) -> Result<Response, Error> {
+    let (status, from, to) = match range {
+        Range::Whole => (StatusCode::OK, first, length),
+        Range::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
+        Range::Outside => {
             let range = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }
-        (_, Some(encoding)) if length > first => (StatusCode::OK, first, length, encoding),
-        // What is empty has no shorter form.
-        (_, Some(_)) => (StatusCode::OK, first, length, ContentEncoding::Identity),
-        (_, None) => return Ok(encoding::none_wanted()),
     };
-    let tag = tag.map(|tag| encoding.tag(&tag));
-    let mut response = match Verdict::of(headers, true, tag.as_deref()) {
-        Verdict::Failed => return Ok(StatusCode::PRECONDITION_FAILED.into_response()),
-        Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
-        Verdict::Go => {
-            let bytes = bytes(Arc::clone(app), follow, from, to);
-            let mut response = Response::new(match encoding {
-                ContentEncoding::Identity => Body::from_stream(bytes),
-                packed => Body::from_stream(encoding::packed(bytes, packed, false)?),
-            });
-            *response.status_mut() = status;
-            let set = response.headers_mut();
-            encoding.tell(set);
-            if encoding == ContentEncoding::Identity {
-                set.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
-            }
-            if status == StatusCode::PARTIAL_CONTENT {
-                set.insert(header::CONTENT_RANGE, value(&format!("bytes {from}-{}/{length}", to - 1))?);
-            }
-            response
-        }
-    };
+    let bytes = bytes(Arc::clone(app), follow, held, from, to);
+    let mut response = Response::new(match encoding {
+        ContentEncoding::Identity => Body::from_stream(bytes),
+        packed => Body::from_stream(encoding::packed(bytes, packed, false)?),
+    });
+    *response.status_mut() = status;
     let set = response.headers_mut();
-    set.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    set.insert(header::CACHE_CONTROL, if head.complete { A_DAY } else { NO_STORE });
-    if let Some(tag) = tag {
-        set.insert(header::ETAG, value(&tag)?);
+    encoding.tell(set);
+    if encoding == ContentEncoding::Identity {
+        set.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        set.insert(header::CONTENT_RANGE, value(&format!("bytes {from}-{}/{length}", to - 1))?);
     }
     Ok(response)
 }
@@ -178,20 +179,23 @@ fn value(text: &str) -> Result<HeaderValue, Error> {
 fn bytes(
     app: Arc<App>,
     follow: Follow,
+    held: HeldLog,
     from: u64,
     to: u64,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
-    stream::try_unfold((app, follow, from), move |(app, follow, at)| async move {
+    stream::try_unfold((app, follow, held, from), move |(app, follow, held, at)| async move {
         if at >= to {
             return Ok(None);
         }
         let most = usize::try_from(to - at).unwrap_or(READ_BYTES).min(READ_BYTES);
         let chunk = app.logs.read_bytes(&follow.id, at, most).await?;
+        // Bytes of another log that has this id now are none of this answer's.
+        held.check()?;
         if chunk.is_empty() {
             return Ok(None);
         }
         let next = at + chunk.len() as u64;
-        Ok(Some((chunk, (app, follow, next))))
+        Ok(Some((chunk, (app, follow, held, next))))
     })
 }
 

@@ -12,6 +12,7 @@ mod encoding;
 mod health;
 mod keys;
 mod logs;
+mod logs_wanted;
 mod range;
 mod refusal;
 mod rest;

@@ -13,8 +13,8 @@ use millrace_engine::error::Error;
 use millrace_engine::logs::LogId;
 use millrace_engine::scheduler::{Job, Run, State as JobState, Stop};
 use millrace_proto::millrace::v1 as api;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
@@ -30,6 +30,14 @@ const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 const ROWS_MAX: u64 = 10_000;
 /// The most bytes of rows of one answer.
 const ROWS_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// So many jobs are in a row of a stage, one after the other.
+const STEPS_OF_ROW: u32 = 1;
+/// The fields of an address whose names errors begin with.
+#[rustfmt::skip]
+const ADDRESS_FIELDS: [&str; 15] = [
+    "tx_uuid", "txUuid", "run_id", "runId", "stage_idx", "stageIdx", "step_row_idx", "stepRowIdx",
+    "step_idx", "stepIdx", "action_idx", "actionIdx", "index", "job_key", "jobKey",
+];
 
 /// The routes, below the prefix.
 pub fn routes(app: Arc<App>) -> Router {
@@ -56,15 +64,16 @@ struct Address {
     #[serde(alias = "run_id", alias = "txUuid", alias = "runId")]
     tx_uuid: String,
     /// 0 when it is not said.
-    #[serde(alias = "stageIdx")]
+    #[serde(alias = "stageIdx", deserialize_with = "number_if_any")]
     stage_idx: Option<u32>,
-    #[serde(alias = "stepRowIdx")]
+    #[serde(alias = "stepRowIdx", deserialize_with = "number")]
     step_row_idx: u32,
-    #[serde(alias = "stepIdx")]
+    #[serde(alias = "stepIdx", deserialize_with = "number")]
     step_idx: u32,
-    #[serde(alias = "actionIdx")]
+    #[serde(alias = "actionIdx", deserialize_with = "number")]
     action_idx: u32,
     /// The first row.
+    #[serde(deserialize_with = "number")]
     index: u64,
     /// The job, instead of its address.
     #[serde(alias = "jobKey")]
@@ -73,9 +82,13 @@ struct Address {
 
 impl Address {
     fn job<'a>(&self, run: &'a Run) -> Result<&'a Job, Error> {
+        if self.job_key.is_empty() && self.step_idx >= STEPS_OF_ROW {
+            let message = format!("{} is not below {STEPS_OF_ROW}, a row's number of jobs", self.step_idx);
+            return Err(Error::invalid("step_idx", message));
+        }
         let found = run.jobs.iter().find(|job| {
             if self.job_key.is_empty() {
-                job.stage == self.stage_idx.unwrap_or(0) && job.row == self.step_row_idx && self.step_idx == 0
+                job.stage == self.stage_idx.unwrap_or(0) && job.row == self.step_row_idx
             } else {
                 job.key == self.job_key
             }
@@ -230,8 +243,35 @@ async fn addressed(app: &Arc<App>, caller: &Caller, role: Role, body: &Sent) -> 
 }
 
 fn parse<T: DeserializeOwned>(body: &Sent) -> Result<T, Error> {
-    serde_json::from_slice(&body.0)
-        .map_err(|error| Error::invalid("body", format!("is not the JSON this route takes: {error}")))
+    let mut json = serde_json::Deserializer::from_slice(&body.0);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        (path, error.into_inner())
+    });
+    let parsed = parsed.and_then(|parsed| json.end().map(|()| parsed).map_err(|error| (".".to_owned(), error)));
+    parsed.map_err(|(path, error)| {
+        if let Some(field) = ADDRESS_FIELDS.into_iter().find(|field| *field == path) {
+            return Error::invalid(field, error.to_string());
+        }
+        let place = if path == "." { String::new() } else { format!("{path}: ") };
+        Error::invalid("body", format!("is not the JSON this route takes: {place}{error}"))
+    })
+}
+
+/// A number, refused with its limit.
+fn number<'de, D: Deserializer<'de>, N: TryFrom<u64>>(value: D) -> Result<N, D::Error> {
+    number_of(&Value::deserialize(value)?)
+}
+
+fn number_if_any<'de, D: Deserializer<'de>, N: TryFrom<u64>>(value: D) -> Result<Option<N>, D::Error> {
+    let value = Value::deserialize(value)?;
+    if value.is_null() { Ok(None) } else { number_of(&value).map(Some) }
+}
+
+fn number_of<N: TryFrom<u64>, E: serde::de::Error>(value: &Value) -> Result<N, E> {
+    let number = value.as_u64().and_then(|number| N::try_from(number).ok());
+    let most = u64::MAX >> (u64::BITS - 8 * size_of::<N>() as u32);
+    number.ok_or_else(|| E::custom(format!("{value} is no whole number from 0 to {most}")))
 }
 
 fn shown(run: &Run) -> Response {

@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{Embed, EmbeddedFile};
 
+use super::conditions::{Current, Verdict};
+
 /// What vite built; the build script says where that is.
 #[derive(Embed)]
 #[folder = "$MILLRACE_WEB_DIST"]
@@ -34,22 +36,20 @@ pub fn asset(request: &Request) -> Response {
 }
 
 fn answer(request: &Request, path: &str, file: EmbeddedFile) -> Response {
-    let etag: String = std::iter::once('"')
-        .chain(
-            file.metadata.sha256_hash()[..16]
-                .iter()
-                .flat_map(|byte| format!("{byte:02x}").into_bytes())
-                .map(char::from),
-        )
-        .chain(std::iter::once('"'))
-        .collect();
-    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
+    let hash = file.metadata.sha256_hash();
+    let digits: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{digits}\"");
+    let mut response = match Verdict::of(request.headers(), true, Some(Current::tagged(Some(&tag)))) {
+        Verdict::Go => file.data.into_response(),
+        Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        Verdict::Failed => return StatusCode::PRECONDITION_FAILED.into_response(),
+    };
     let cache = if path.starts_with(IMMUTABLE_FOLDER) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { file.data.into_response() };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        headers.insert(header::ETAG, etag);
+    // The layer outside packs it without another tag: the same thing, and not always the same bytes.
+    if let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}")) {
+        headers.insert(header::ETAG, tag);
     }
     if let Ok(kind) = HeaderValue::from_str(file.metadata.mimetype()) {
         headers.insert(header::CONTENT_TYPE, kind);

@@ -3,7 +3,9 @@
 use connectrpc::{ConnectError, ErrorDetail};
 use millrace_engine::error::Error;
 use millrace_proto::digest::Digest;
-use millrace_proto::rpc::{LocalizedMessage, PreconditionFailure, precondition_failure::Violation};
+use millrace_proto::rpc::{
+    BadRequest, LocalizedMessage, PreconditionFailure, bad_request::FieldViolation, precondition_failure::Violation,
+};
 
 /// How many missing blobs a status names. It travels in a header, some 120 bytes for each, and clients bound their headers: many
 /// take 8 KiB and no more. Execute tells more of them in a message.
@@ -15,7 +17,12 @@ pub fn status(error: Error) -> ConnectError {
     let message = error.to_string();
     match error {
         Error::NotFound(_) => ConnectError::not_found(message),
-        Error::Invalid { .. } | Error::Workflow(_) => ConnectError::invalid_argument(message),
+        Error::Invalid { field, message: why } => {
+            let detail = bad_field(field, why);
+            ConnectError::invalid_argument(message)
+                .with_detail(ErrorDetail::from_message("google.rpc.BadRequest", &detail))
+        }
+        Error::Workflow(_) => ConnectError::invalid_argument(message),
         Error::Range(_) => ConnectError::out_of_range(message),
         Error::Precondition(_) => ConnectError::failed_precondition(message),
         Error::MissingBlobs(digests) => {
@@ -33,6 +40,12 @@ pub fn status(error: Error) -> ConnectError {
             ConnectError::internal(message)
         }
     }
+}
+
+/// What clients read to know which field is wrong.
+fn bad_field(field: &str, why: String) -> BadRequest {
+    let violation = FieldViolation { field: field.to_owned(), description: why, ..Default::default() };
+    BadRequest { field_violations: vec![violation], ..Default::default() }
 }
 
 /// A record that a log does not have, with what clients of commit logs show to people.
@@ -60,6 +73,16 @@ mod tests {
     use millrace_proto::digest::DigestFunction;
 
     use super::*;
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let error = status(Error::invalid("max_lines", "7 is more than 5"));
+        assert_eq!(error.code, connectrpc::ErrorCode::InvalidArgument);
+        assert_eq!(error.message.as_deref(), Some("max_lines: 7 is more than 5"));
+        assert_eq!((error.details.len(), error.details[0].type_url.as_str()), (1, "google.rpc.BadRequest"));
+        let violation = &bad_field("max_lines", "7 is more than 5".into()).field_violations[0];
+        assert_eq!((violation.field.as_str(), violation.description.as_str()), ("max_lines", "7 is more than 5"));
+    }
 
     #[test]
     fn missing_blobs_are_named_as_clients_read_them() {

@@ -139,6 +139,23 @@ async fn parts_conditions_and_zstd() {
     let packed = answer.bytes().await.expect("a body");
     assert!(packed.len() < 50_000, "{}", packed.len());
     assert!(zstd::decode_all(&packed[..]).expect("zstd") == content);
+    let head = http.send(http.ask("HEAD", &path).header("accept-encoding", "zstd")).await;
+    assert_eq!((header(&head, "content-encoding"), header(&head, "etag")), ("zstd".into(), format!("W/{tag}")));
+    assert_eq!(http.send(http.ask("GET", &path).header("accept-encoding", "identity;q=0")).await.status(), 406);
+    // Conditions come before ranges, of which HEAD knows none.
+    for (method, name, value, status) in [
+        ("GET", "if-none-match", &*tag, 304),
+        ("GET", "if-match", "\"other\"", 412),
+        ("GET", "if-match", &tag, 416),
+        ("GET", "if-range", "\"other\"", 200),
+        ("HEAD", "if-match", &tag, 200),
+        ("HEAD", "if-match", "\"other\"", 412),
+    ] {
+        let answer = http.send(http.ask(method, &path).header("range", "bytes=300000-").header(name, value)).await;
+        assert_eq!(answer.status(), status, "{method} {name} {value}");
+        let lasts = header(&answer, "cache-control").contains("immutable");
+        assert_eq!(lasts, status < 400, "a refusal is not kept: {method} {name} {value}");
+    }
     test.close().await;
 }
 
@@ -216,6 +233,15 @@ async fn keys_of_any_shape() {
     let head = http.send(http.ask("HEAD", key)).await;
     assert_eq!(header(&head, "content-length"), "5000000");
     assert!(header(&head, "last-modified").ends_with(" GMT"));
+    let changed = header(&head, "last-modified");
+    assert_eq!(http.send(http.ask("GET", key).header("if-modified-since", &changed)).await.status(), 304);
+    for (name, time, status) in [
+        ("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT", 200),
+        ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT", 412),
+        ("if-unmodified-since", &changed, 200),
+    ] {
+        assert_eq!(http.send(http.ask("GET", key).header(name, time)).await.status(), status, "{name}: {time}");
+    }
     let only_new = http.ask("PUT", key).header("if-none-match", "*").body("x");
     assert_eq!(http.send(only_new).await.status(), 412);
     assert_eq!(http.status("DELETE", key).await, 204);

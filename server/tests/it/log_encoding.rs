@@ -178,7 +178,11 @@ async fn conditions_and_odd_ranges() {
         (&beyond, 416),
         ("bytes=11-", 416),
         ("bytes=-0", 416),
-        ("bytes=99999999999999999999-", 200),
+        ("bytes=99999999999999999999-", 416),
+        ("bytes=2-99999999999999999999", 206),
+        ("bytes=-99999999999999999999", 206),
+        ("Bytes=0-0", 206),
+        ("bytes=+1-+2", 200),
         ("bytes=5-2", 200),
         ("bytes=", 200),
         ("bytes=--1", 200),
@@ -192,11 +196,150 @@ async fn conditions_and_odd_ranges() {
             assert_eq!(packed, accept == "gzip" && status == 200, "{range:.40} {accept}");
         }
     }
-    // An empty log has no shorter form.
+    // An empty log has no shorter form, and all of its last bytes.
     let empty = Scene::new().await;
+    for (range, status) in [("bytes=-5", 200), ("bytes=0-", 416), ("bytes=-0", 416)] {
+        let answer = empty.get("", &[(RANGE.as_str(), range)]).await;
+        assert_eq!(answer.status(), status, "{range} of nothing");
+    }
+    let packed = empty.get("", &[(ACCEPT_ENCODING.as_str(), "identity;q=0, gzip")]).await;
+    assert_eq!(named(&packed, CONTENT_ENCODING).as_deref(), Some("gzip"), "who refuses bytes as they are gets none");
+    assert_eq!(unpacked(Some("gzip"), &packed.bytes().await.expect("bytes")), b"");
     let answer = empty.get("", &[(ACCEPT_ENCODING.as_str(), "zstd")]).await;
     assert_eq!((answer.status().as_u16(), named(&answer, CONTENT_LENGTH).as_deref()), (200, Some("0")));
     empty.test.close().await;
+    scene.test.close().await;
+}
+
+/// RFC 9110, 13.2.2: a range is looked at when all other conditions hold.
+#[tokio::test]
+async fn conditions_come_before_ranges() {
+    let mut scene = Scene::new().await;
+    scene.print(0, &["0123456789"], false).await;
+    let status = async |method: &reqwest::Method, headers: &[(&str, &str)]| {
+        let answer = scene.ask(method.clone(), "", headers).await;
+        (answer.status().as_u16(), named(&answer, CONTENT_RANGE))
+    };
+    // What still grows has no tag, but is there.
+    let get = reqwest::Method::GET;
+    assert_eq!(status(&get, &[("if-match", "*")]).await.0, 200);
+    assert_eq!(status(&get, &[("if-match", "\"x\"")]).await.0, 412);
+    assert_eq!(status(&get, &[("if-none-match", "\"x\"")]).await.0, 200);
+    scene.print(1, &[], true).await;
+    let tag = named(&scene.get("", &[]).await, ETAG).expect("a tag");
+    let (known, wanted, beyond) = (("if-none-match", &*tag), ("if-match", &*tag), ("range", "bytes=99-"));
+    let (other, part) = ("\"other\"", ("range", "bytes=2-3"));
+    let unsatisfied = || Some("bytes */11".to_owned());
+    let ask = async |headers: &[(&str, &str)]| {
+        let answer = scene.get("", headers).await;
+        (answer.status().as_u16(), named(&answer, CONTENT_RANGE))
+    };
+    for (headers, expected) in [
+        (&[beyond][..], (416, unsatisfied())),
+        (&[known, beyond], (304, None)),
+        (&[known, part], (304, None)),
+        (&[("if-none-match", "*"), beyond], (304, None)),
+        (&[("if-none-match", other), beyond], (416, unsatisfied())),
+        (&[("if-match", other), beyond], (412, None)),
+        (&[("if-match", other), part], (412, None)),
+        (&[("if-match", other), known], (412, None)),
+        (&[wanted, known, beyond], (304, None)),
+        (&[wanted, part], (206, Some("bytes 2-3/11".into()))),
+        (&[wanted, beyond], (416, unsatisfied())),
+        (&[("if-match", &format!("W/{tag}")), part], (412, None)),
+        (&[("if-range", other), beyond], (200, None)),
+        (&[("if-range", &tag), beyond], (416, unsatisfied())),
+        (&[("if-match", other), ("if-range", other), part], (412, None)),
+    ] {
+        assert_eq!(ask(headers).await, expected, "{headers:?}");
+    }
+    // HEAD tells of the whole, under the same conditions.
+    for (headers, expected) in
+        [(&[part][..], 200), (&[beyond], 200), (&[known, beyond], 304), (&[("if-match", other), beyond], 412)]
+    {
+        let head = scene.ask(reqwest::Method::HEAD, "", headers).await;
+        assert_eq!((head.status().as_u16(), named(&head, CONTENT_RANGE)), (expected, None), "{headers:?}");
+        if expected == 200 {
+            assert_eq!(named(&head, CONTENT_LENGTH).as_deref(), Some("11"), "{headers:?}");
+        }
+    }
+    scene.test.close().await;
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get() {
+    let mut scene = Scene::new().await;
+    scene.print(0, &["a line", "another"], true).await;
+    let once = |answer: &reqwest::Response| {
+        let headers =
+            answer.headers().iter().filter(|(name, _)| !["date", "transfer-encoding"].contains(&name.as_str()));
+        let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), value.clone())).collect();
+        headers.sort_by(|a, b| a.0.cmp(&b.0));
+        (answer.status(), headers)
+    };
+    for query in ["", "?tail=1", "?download=1", "?follow=1", "?tail=x"] {
+        for accept in ["", "gzip", "zstd", "identity;q=0", "identity;q=0, zstd"] {
+            let accept = [(ACCEPT_ENCODING.as_str(), accept)];
+            let get = scene.get(query, &accept).await;
+            let head = scene.ask(reqwest::Method::HEAD, query, &accept).await;
+            assert_eq!(once(&head), once(&get), "{query} {accept:?}");
+        }
+    }
+    scene.test.close().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_meant_is_refused_by_name() {
+    let scene = Scene::new().await;
+    let refused = async |url: String| {
+        let answer = within("a refusal", reqwest::get(url)).await.expect("an answer");
+        assert_eq!(answer.status(), 400);
+        let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
+        assert_eq!(body["code"], "invalid_argument");
+        assert_eq!(body["details"][0]["type"], "google.rpc.BadRequest");
+        body["message"].as_str().expect("words").to_owned()
+    };
+    for (query, words) in [
+        ("?tail=x", "tail: \"x\" is no number of lines, 0 to 18446744073709551615"),
+        ("?tail=-1", "tail: \"-1\" is no number of lines, 0 to 18446744073709551615"),
+        ("?tail=1&tail=2", "tail: is there 2 times; once is allowed"),
+        ("?follow=maybe", "follow: \"maybe\" is none of 1, true, 0, false"),
+        ("?download=x", "download: \"x\" is none of 1, true, 0, false"),
+    ] {
+        assert_eq!(refused(scene.url(query)).await, words);
+    }
+    let by_id = async |id: &str| refused(format!("{}/logs/{id}/raw", scene.test.url)).await;
+    assert_eq!(by_id("%ff").await, "log_id: is not UTF-8 once its percent signs are decoded");
+    assert_eq!(by_id("a%2fb").await, "log_id: has '/' in it; allowed are A-Z a-z 0-9 . _ -");
+    // The REST routes, too.
+    let rest = async |body: serde_json::Value| {
+        let url = format!("{}/api/v1/pipeline/logs", scene.test.url);
+        let sent = reqwest::Client::new().post(url).body(body.to_string()).send();
+        let answer = within("a refusal", sent).await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{body}");
+        let told: serde_json::Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
+        told["message"].as_str().expect("words").to_owned()
+    };
+    let run = &scene.run.id;
+    assert_eq!(
+        rest(json!({ "tx_uuid": run, "step_idx": 1 })).await,
+        "step_idx: 1 is not below 1, a row's number of jobs"
+    );
+    assert_eq!(
+        rest(json!({ "tx_uuid": run, "action_idx": 1 })).await,
+        "action_idx: 1 is not below 1, the job's number of actions"
+    );
+    for (field, value, most) in [
+        ("step_idx", json!(-1), "4294967295"),
+        ("stepRowIdx", json!(4_294_967_296_u64), "4294967295"),
+        ("stage_idx", json!("x"), "4294967295"),
+        ("action_idx", json!(1.5), "4294967295"),
+        ("index", json!(-1), "18446744073709551615"),
+    ] {
+        let told = rest(json!({ "tx_uuid": run, field: value })).await;
+        let wanted = format!("{field}: {value} is no whole number from 0 to {most}");
+        assert!(told.starts_with(&wanted), "{told}");
+    }
     scene.test.close().await;
 }
 

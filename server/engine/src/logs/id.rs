@@ -28,6 +28,13 @@ impl LogId {
                 message: format!("has {bad:?} in it; allowed are A-Z a-z 0-9 . _ -"),
             });
         }
+        // No file and no address is named so.
+        if text == "." || text == ".." {
+            return Err(LogError::Invalid {
+                field: "log_id",
+                message: format!("is {text:?}; something else than one or two dots is to be there"),
+            });
+        }
         Ok(Self(text.into()))
     }
 
@@ -57,12 +64,18 @@ mod tests {
 
     #[test]
     fn only_plain_ids() {
-        for good in ["a", "A.b_c-9", "..", &"x".repeat(200)] {
+        for good in ["a", "A.b_c-9", "...", &"x".repeat(200)] {
             assert_eq!(LogId::parse(good).unwrap().as_str(), good);
         }
-        for (bad, why) in
-            [("", "0 bytes"), (&*"x".repeat(201), "201 bytes"), ("a/b", "'/'"), ("a\0", "'\\0'"), ("é", "'é'")]
-        {
+        for (bad, why) in [
+            ("", "0 bytes"),
+            (&*"x".repeat(201), "201 bytes"),
+            ("a/b", "'/'"),
+            ("a\0", "'\\0'"),
+            ("é", "'é'"),
+            (".", "\".\""),
+            ("..", "\"..\""),
+        ] {
             let error = LogId::parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("log_id") && error.contains(why), "{error}");
         }
