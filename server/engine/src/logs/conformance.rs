@@ -180,7 +180,7 @@ async fn refuses_stale_and_closed(store: &dyn LogStore) {
 async fn lists_and_deletes(store: &dyn LogStore) {
     // Upper and lower case are different logs, also where the file system thinks they are not.
     let long = "Z".repeat(200);
-    let mut names = ["run.0", "run.1", "RUN.0", "con", "..", "a.text", "a", "a.lines", "x-_.", &long].map(id);
+    let mut names = ["run.0", "run.1", "RUN.0", "con", "...", "a.text", "a", "a.lines", "x-_.", &long].map(id);
     for name in &names {
         store.append(name, append(0, &[(name.as_str(), 0)])).await.unwrap();
     }

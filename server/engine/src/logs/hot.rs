@@ -48,7 +48,7 @@ impl HotLines {
         let lines = self.recent.get(at)?;
         let skip_lines = usize::try_from(place.line.checked_sub(lines.place.line)?).ok()?;
         let skip_bytes = usize::try_from(place.offset.checked_sub(lines.place.offset)?).ok()?;
-        // A place in another log of this id, which was removed and made again, may lie beyond.
+        // A place in a log that was removed may lie beyond, in the one that has its id now.
         let data = (skip_bytes <= lines.data.len()).then(|| lines.data.slice(skip_bytes..))?;
         let words = lines.words.slice(skip_lines * LINE_WORD_BYTES..);
         Some(cut_lines(LogLines { place, data, words }, max_bytes))
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn lines(line: u64, offset: u64, data: &'static str) -> LogLines {
-        let words = Bytes::from(vec![7; data.matches('\n').count() * LINE_WORD_BYTES]);
+        let words = Bytes::from([7, 0, 0, 0, 0, 0, 0, 0].repeat(data.matches('\n').count()));
         LogLines {
             place: LogPlace { line, offset, joined: 0, row: 0 },
             data: Bytes::from_static(data.as_bytes()),

@@ -1,13 +1,13 @@
 //! The logs that somebody writes or follows right now. A log nobody touches has no entry here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::hot::HotLines;
-use super::{LogHead, LogId};
+use super::{LogError, LogHead, LogId};
 
 /// What is known of a log without asking the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,6 @@ pub(super) enum Known {
     Missing,
     /// It has come this far.
     Head(LogHead),
-    /// It was removed while somebody followed it.
-    Deleted,
 }
 
 /// A log that somebody writes or follows.
@@ -32,10 +30,51 @@ pub(super) struct LiveLog {
     pub hot: Mutex<HotLines>,
     turn: Semaphore,
     forgotten: AtomicU32,
+    /// How often a log of this id was removed since this entry was made.
+    removals: AtomicU64,
     table: Arc<LiveTable>,
 }
 
+/// Which of the logs that had the same id, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Incarnation(u64);
+
+/// A log that somebody reads by several calls: retention leaves it alone, and one that came after it under its id is not it.
+pub struct HeldLog {
+    live: Arc<LiveLog>,
+    incarnation: Incarnation,
+}
+
+impl HeldLog {
+    pub(super) fn new(live: Arc<LiveLog>) -> Self {
+        let incarnation = live.incarnation();
+        Self { live, incarnation }
+    }
+
+    /// `NotFound` if the log was removed since it is held: asked after a read, that read was of this log.
+    pub fn check(&self) -> Result<(), LogError> {
+        self.live.check(self.incarnation)
+    }
+}
+
 impl LiveLog {
+    /// The log that has the id now, or the one that comes.
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation(self.removals.load(Ordering::SeqCst))
+    }
+
+    /// `NotFound` if it was removed, also if there is another one by now.
+    pub fn check(&self, incarnation: Incarnation) -> Result<(), LogError> {
+        if self.incarnation() == incarnation { Ok(()) } else { Err(LogError::NotFound(self.id.clone())) }
+    }
+
+    /// The log was removed. Only in its turn: so whatever can be seen of a next one was written after this.
+    pub fn removed(&self) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.hot.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.send_replace(Known::Missing);
+    }
+
     /// Waits for this log's turn: writers go one after the other.
     pub async fn turn(&self) -> SemaphorePermit<'_> {
         self.turn.acquire().await.unwrap_or_else(|_| unreachable!("nobody closes a log's turn"))
@@ -92,6 +131,7 @@ impl LiveTable {
             hot: Mutex::new(HotLines::new(self.hot_bytes.clone())),
             turn: Semaphore::new(1),
             forgotten: AtomicU32::new(0),
+            removals: AtomicU64::new(0),
             table: self.clone(),
         });
         logs.insert(id.clone(), Arc::downgrade(&live));

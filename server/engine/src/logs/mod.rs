@@ -38,6 +38,7 @@ pub use head::{
     LINE_WORD_BYTES, LogHead, LogMark, MARKS_MAX, MarkKind, flags, is_joined, line_ms, line_words, starts_row,
 };
 pub use id::{LOG_ID_MAX_BYTES, LogId};
+pub use live::HeldLog;
 pub use masks::{LogMasks, MASK_HOLD_MS, mask_file_values};
 pub use rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES};
 pub use room::{LOG_MAX_BYTES, LogLimits, LogRoom, LogStat};

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 
 use super::append::AppendPlan;
-use super::live::{Known, LiveLog, LiveTable};
+use super::live::{HeldLog, Known, LiveLog, LiveTable};
 use super::masks::{LogMasks, same_bytes};
 use super::notice;
 use super::rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES, LogRates};
@@ -184,18 +184,33 @@ impl LogRoom {
         self.inner.store.list(after, limit).await
     }
 
-    /// Removes a log. Who follows it gets `NotFound`.
+    /// For who reads a log by several calls.
+    pub fn hold(&self, id: &LogId) -> HeldLog {
+        HeldLog::new(self.inner.lives.get(id))
+    }
+
+    /// Removes a log. Who follows or holds it gets `NotFound`, also if there is one of its id again.
     pub async fn delete(&self, id: &LogId) -> Result<(), LogError> {
         let (inner, live) = (self.inner.clone(), self.inner.lives.get(id));
         let task = tokio::spawn(async move {
             let _turn = live.turn().await;
-            inner.store.delete(&live.id).await?;
-            inner.named.removed(&live.id);
-            live.hot.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            live.known.send_replace(Known::Deleted);
-            Ok(())
+            let removed = inner.store.delete(&live.id).await;
+            match &removed {
+                Ok(()) => {
+                    live.removed();
+                    inner.named.removed(&live.id);
+                }
+                // Whatever happened, the store knows.
+                Err(_) => live.forget(),
+            }
+            removed
         });
         task.await.unwrap_or_else(|fault| Err(LogError::Io(format!("removing log {id} failed: {fault}"))))
+    }
+
+    /// Why no log takes anything now, if so: the store goes on trying.
+    pub fn fault(&self) -> Option<LogError> {
+        self.inner.store.fault()
     }
 
     /// How many logs are being written or followed right now.

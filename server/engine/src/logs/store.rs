@@ -50,6 +50,11 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// How many bytes all that is kept of the log takes, and whether it is kept compressed.
     async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError>;
+
+    /// Why nothing can be appended to any log now, as far as the store knows without a try.
+    fn fault(&self) -> Option<LogError> {
+        None
+    }
 }
 
 /// The part of a survey that a log is in. The logs of a run (the id up to its first dot) share one; where that is a single

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
-use super::live::{Known, LiveLog};
+use super::live::{Incarnation, Known, LiveLog};
 use super::room::Inner;
 use super::{LogError, LogHead, LogId, LogLines, LogPlace, ReadFrom};
 
@@ -52,6 +52,8 @@ pub struct LogTail {
     room: Arc<Inner>,
     live: Arc<LiveLog>,
     known: watch::Receiver<Known>,
+    /// Whose bytes these are: those of another log of this id are none of its own.
+    incarnation: Incarnation,
     place: LogPlace,
     head: LogHead,
 }
@@ -63,8 +65,8 @@ impl LogTail {
         start: Start,
         missing: Missing,
     ) -> Result<Self, LogError> {
-        let known = live.known.subscribe();
-        let mut tail = Self { room, live, known, place: LogPlace::default(), head: LogHead::default() };
+        let (known, incarnation) = (live.known.subscribe(), live.incarnation());
+        let mut tail = Self { room, live, known, incarnation, place: LogPlace::default(), head: LogHead::default() };
         match (tail.look().await?, start) {
             (None, _) if missing == Missing::Refuse => {
                 return Err(LogError::NotFound(tail.live.id.clone()));
@@ -145,13 +147,14 @@ impl LogTail {
     async fn look(&mut self) -> Result<Option<LogHead>, LogError> {
         loop {
             let known = *self.known.borrow_and_update();
+            // After that: what was told of a next log was told after this one was removed.
+            self.live.check(self.incarnation)?;
             match known {
                 Known::Head(head) => {
                     self.head = head;
                     return Ok(Some(head));
                 }
                 Known::Missing => return Ok(None),
-                Known::Deleted => return Err(LogError::NotFound(self.live.id.clone())),
                 Known::Unknown(_) => {
                     let told = match self.room.store.head(&self.live.id).await {
                         Ok(head) => Known::Head(head),
@@ -165,15 +168,22 @@ impl LogTail {
     }
 
     async fn find(&self, from: ReadFrom) -> Result<LogPlace, LogError> {
-        Ok(self.room.store.read(&self.live.id, from, 0, 0).await?.place)
+        let found = self.room.store.read(&self.live.id, from, 0, 0).await;
+        self.live.check(self.incarnation)?;
+        Ok(found?.place)
     }
 
     async fn read(&self) -> Result<LogLines, LogError> {
         let hot = self.live.hot.lock().unwrap_or_else(PoisonError::into_inner).read(self.place, FOLLOW_CHUNK_MAX_BYTES);
-        if let Some(lines) = hot {
-            return Ok(lines);
-        }
-        let from = ReadFrom::Place(self.place);
-        self.room.store.read(&self.live.id, from, u64::MAX, FOLLOW_CHUNK_MAX_BYTES).await
+        let lines = match hot {
+            Some(lines) => Ok(lines),
+            None => {
+                let from = ReadFrom::Place(self.place);
+                self.room.store.read(&self.live.id, from, u64::MAX, FOLLOW_CHUNK_MAX_BYTES).await
+            }
+        };
+        // It may have been removed and made again while it was read.
+        self.live.check(self.incarnation)?;
+        lines
     }
 }

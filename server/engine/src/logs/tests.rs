@@ -215,6 +215,28 @@ async fn a_tail_of_a_removed_log_ends() {
 }
 
 #[tokio::test]
+async fn a_reader_of_a_removed_log_sees_nothing_of_the_next_one() {
+    let (room, a) = (room(), id("a"));
+    append(&room, 0, &["zero", "one"], false).await.unwrap();
+    let at_the_end = room.tail(&a, Start::LastLines(0), Missing::Refuse).await.unwrap();
+    let mut half = room.tail(&a, Start::Offset(0), Missing::Refuse).await.unwrap();
+    let (unread, held) = (room.tail(&a, Start::LastLines(1), Missing::Wait).await.unwrap(), room.hold(&a));
+    assert!(matches!(half.next().await, Ok(TailEvent::Data(_))));
+    assert_eq!(held.check(), Ok(()));
+    room.delete(&a).await.unwrap();
+    // Nobody of them has looked: the next log has the same lines, and more of them.
+    let waiting = room.tail(&a, Start::Offset(0), Missing::Wait).await.unwrap();
+    append(&room, 0, &["ZERO", "ONE", "TWO"], true).await.unwrap();
+    for mut tail in [at_the_end, half, unread] {
+        assert_eq!(tail.next().await, Err(LogError::NotFound(a.clone())));
+        assert_eq!(tail.next().await, Err(LogError::NotFound(a.clone())), "and it stays so");
+    }
+    assert_eq!(held.check(), Err(LogError::NotFound(a.clone())));
+    assert_eq!(room.hold(&a).check(), Ok(()));
+    assert_eq!(drain(waiting).await, "ZERO\nONE\nTWO\n", "who waited for the next one gets it");
+}
+
+#[tokio::test]
 async fn a_tail_that_is_overtaken_by_retention_says_so() {
     let room = room();
     append(&room, 0, &["zero", "one", "two"], false).await.unwrap();

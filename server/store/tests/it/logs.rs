@@ -1,5 +1,6 @@
 //! Logs on disk: the suite of all stores, crashes, a full disk, and the room over them.
 
+mod archive;
 mod crash;
 mod index;
 mod kill;
@@ -7,6 +8,7 @@ mod model;
 mod seal_kill;
 mod sealed;
 mod sealed_view;
+mod twice;
 
 use std::sync::Arc;
 

@@ -1,25 +1,32 @@
-//! Moves sealed logs to another folder (a larger disk, a mounted bucket) some time after their end. Readers find them
-//! there and don't notice the move.
+//! The thread that moves sealed logs to another folder (a larger disk, a mounted bucket) some time after their end. Readers
+//! find them there and don't notice the move. It is a thread of its own, for a copy to a far disk may take long.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
 use millrace_engine::logs::LogId;
+use tokio::sync::oneshot;
 
 use super::layout::Layout;
+use super::leftovers::remove_unfinished;
 use super::name::{Kept, LogPath, Named, SHARDS, read_name, remove_if_there, shard_name};
 use super::open_logs::{Content, OpenLogs};
 use super::sealed::SealedLog;
 use super::survey::read_id;
+use crate::folder_lock::lock_folder;
 use crate::positioned::sync_folder;
 
 /// How often sealed logs are looked through.
-pub const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
+const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
 const COPY_BYTES: usize = 1024 * 1024;
+/// So many may wait for a round; more wait before they ask.
+const ASKING_MAX: usize = 16;
 
 /// Where sealed logs go, and when.
 #[derive(Clone, Debug)]
@@ -30,31 +37,101 @@ pub struct ArchiveOptions {
     pub after_ms: u64,
 }
 
-/// Moves logs.
+/// Makes the folders of an archive, and locks it for as long as what it returns lives; none where a file system has no locks.
+pub fn make_archive(archive: &Path) -> io::Result<Option<File>> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("the archive {}: {error}", archive.display()));
+    std::fs::create_dir_all(archive).map_err(named)?;
+    let lock = match lock_folder(archive) {
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            let folder = archive.display();
+            tracing::warn!(%folder, "the archive can't be locked there: see to it that no other server uses it");
+            None
+        }
+        Err(error) => return Err(named(error)),
+    };
+    for shard in 0..SHARDS {
+        std::fs::create_dir_all(archive.join(shard_name(shard))).map_err(named)?;
+    }
+    sync_folder(archive).map_err(named)?;
+    Ok(lock)
+}
+
+/// The thread. Dropping it stops it, wherever it is.
 pub struct Archiver {
+    rounds: Option<SyncSender<oneshot::Sender<()>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Archiver {
+    /// Starts the thread, for the archive of this layout.
+    pub fn start(layout: &Layout, open: &Arc<OpenLogs>, options: &ArchiveOptions) -> io::Result<Self> {
+        let (rounds, asked) = sync_channel(ASKING_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
+        let after = Duration::from_millis(options.after_ms);
+        let archiving = Archiving { layout: layout.clone(), open: open.clone(), after, stop: stop.clone() };
+        let folder = options.folder.clone();
+        let body = move || archiving.run(&folder, &asked);
+        let thread = std::thread::Builder::new().name("log-archive".into()).spawn(body)?;
+        Ok(Self { rounds: Some(rounds), stop, thread: Some(thread) })
+    }
+
+    /// Comes back when all for which it was time has been tried.
+    pub async fn settle(&self) {
+        let (done, answer) = oneshot::channel();
+        let Some(rounds) = self.rounds.clone() else { return };
+        // A thread may wait for a place, a task may not.
+        let sent = tokio::task::spawn_blocking(move || rounds.send(done));
+        if matches!(sent.await, Ok(Ok(()))) {
+            // An error: the store is being closed.
+            let _ = answer.await;
+        }
+    }
+}
+
+impl Drop for Archiver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.rounds = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that archives logs panicked");
+        }
+    }
+}
+
+/// Moves logs.
+struct Archiving {
     layout: Layout,
     open: Arc<OpenLogs>,
     after: Duration,
     stop: Arc<AtomicBool>,
 }
 
-impl Archiver {
-    /// To the archive of this layout.
-    pub fn new(layout: &Layout, open: &Arc<OpenLogs>, options: &ArchiveOptions, stop: Arc<AtomicBool>) -> Self {
-        let after = Duration::from_millis(options.after_ms);
-        Self { layout: layout.clone(), open: open.clone(), after, stop }
-    }
-
-    /// Makes the folders of the archive.
-    pub fn make_folders(archive: &Path) -> io::Result<()> {
-        for shard in 0..SHARDS {
-            std::fs::create_dir_all(archive.join(shard_name(shard)))?;
+impl Archiving {
+    fn run(self, archive: &Path, asked: &Receiver<oneshot::Sender<()>>) {
+        remove_unfinished(archive, || self.stop.load(Ordering::Relaxed));
+        let mut next = Instant::now();
+        loop {
+            let waits = match asked.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(waits) => Some(waits),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.archive_all();
+            next = Instant::now() + ARCHIVE_EVERY;
+            if let Some(waits) = waits {
+                // Who waited may be gone.
+                let _ = waits.send(());
+            }
         }
-        sync_folder(archive)
     }
 
     /// Moves all logs for which it is time. What fails is tried again the next time.
-    pub fn archive_all(&self) {
+    fn archive_all(&self) {
         for shard in 0..SHARDS {
             let due = self.due(shard).unwrap_or_else(|error| {
                 tracing::warn!(%error, "sealed logs could not be looked through");
@@ -95,10 +172,12 @@ impl Archiver {
         let log = self.open.get(id);
         log.look().map_err(io::Error::other)?;
         let Some((content @ Content::Sealed(_), _)) = log.content() else { return Ok(()) };
-        if !self.copy(&from.sealed(), &to)? || !log.begin_swap(&content) {
-            // Removed meanwhile, or the server stops.
+        let copied = self.copy(&from.sealed(), &to);
+        let _steady = self.open.steady();
+        if !matches!(copied, Ok(true)) || !log.begin_swap(&content) {
+            // Removed meanwhile, or the server stops, or it failed.
             remove_if_there(&to.unfinished())?;
-            return Ok(());
+            return copied.map(|_| ());
         }
         let moved = self.switch(&from, &to, |sealed| log.swap(Content::Sealed(Arc::new(sealed))));
         log.settle();

@@ -14,6 +14,7 @@ use super::fault::log_error;
 use super::files::{INDEX_ENTRY_BYTES, index_at, words_at};
 use super::journal::{free_segment, prepare_segment};
 use super::layout::Layout;
+use super::mend::Mender;
 use super::name::{LogPath, Part};
 use super::slots::{Slot, Slots};
 use crate::positioned::sync_folder;
@@ -27,10 +28,19 @@ const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// What the checkpointer gets.
 pub enum Checkpoint {
-    /// This slot's segment is done; these are the logs in it.
-    Segment(usize, Dirty),
+    /// A segment is done; these are the logs in it.
+    Segment(Done, Dirty),
     /// A slot should be made ready.
     Prepare,
+}
+
+/// A segment of the journal that is full.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// Where it is.
+    pub slot: usize,
+    /// Its number.
+    pub number: u64,
 }
 
 /// Brings slots back to where the committer takes them.
@@ -48,21 +58,26 @@ impl Checkpointer {
     }
 
     /// Works until nobody can send any more.
-    pub fn run(self, checkpoints: &Receiver<Checkpoint>) {
+    pub fn run<T>(self, checkpoints: &Receiver<Checkpoint>, mender: &Mender<T>) {
+        // What was before this one was mended, which frees it.
+        let mut first_number = 0;
         // All in them is durable, but that could not be written, for the disk is full.
         let mut done = Vec::new();
         loop {
             let wait = if done.is_empty() { Duration::MAX } else { FREE_RETRY_WAIT };
             match checkpoints.recv_timeout(wait) {
-                Ok(Checkpoint::Segment(slot, dirty)) => {
-                    if let Err(error) = make_durable(&self.layout, &dirty) {
-                        // What a failed sync lost can't be known. The journal has it: the next start writes it again.
-                        tracing::error!(%error, "log files could not be made durable, logs take no rows until a restart");
-                        self.slots.fail(log_error("making logs durable failed, restart the server", &error));
-                        return;
+                Ok(Checkpoint::Segment(segment, _)) if segment.number < first_number => {}
+                Ok(Checkpoint::Segment(segment, dirty)) => match make_durable(&self.layout, &dirty) {
+                    Ok(()) => done.push(segment.slot),
+                    // What a failed sync lost can't be known, and to sync again tells nothing. The journal has it.
+                    Err(error) => {
+                        tracing::warn!(%error, "log files could not be made durable; logs take no rows until they are, trying again");
+                        let fault = log_error("making logs durable failed, trying again", &error);
+                        let Some(number) = mender.mend(fault) else { return checkpoints.iter().for_each(drop) };
+                        first_number = number;
+                        done.clear();
                     }
-                    done.push(slot);
-                }
+                },
                 Ok(Checkpoint::Prepare) => self.prepare(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

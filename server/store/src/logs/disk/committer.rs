@@ -1,26 +1,31 @@
 //! Three threads take changes through: the committer writes them to the journal and syncs, the applier writes the
 //! logs' own files and answers, the checkpointer makes those files durable and frees the journal.
 //!
+//! When the checkpointer fails, the committer does again what the journal holds (see mend.rs): while it does, nothing is on
+//! its way, and the applier has nothing to do.
+//!
 //! The group commit needs no timer: while one sync is under way the next changes gather, and an idle server syncs at
 //! once.
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use millrace_engine::logs::{LogError, LogHead, LogId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::checkpoint::{Checkpoint, Checkpointer};
+use super::checkpoint::{Checkpoint, Checkpointer, Done};
 use super::dirty::Dirty;
 use super::fault::log_error;
 use super::journal::{Journal, SEGMENTS, ready_slots};
 use super::layout::Layout;
-use super::open_logs::OpenLog;
+use super::mend::{MendRequest, Mender};
+use super::open_logs::{OpenLog, OpenLogs};
 use super::record::{Change, Record};
+use super::recovery::recover;
 use super::sealer::SealQueue;
 use super::slots::{Slot, Slots};
 
@@ -49,34 +54,62 @@ struct Job {
     _share: OwnedSemaphorePermit,
 }
 
+/// What the committer gets.
+enum Incoming {
+    Change(Box<Job>),
+    Mend(MendRequest),
+}
+
+/// Where the journal is, and what it is of.
+#[derive(Clone, Debug)]
+pub struct JournalPlace {
+    /// The logs.
+    pub layout: Layout,
+    /// The folder of the journal.
+    pub folder: PathBuf,
+    /// A segment is checkpointed when it is longer.
+    pub segment_max_bytes: u64,
+}
+
+impl JournalPlace {
+    /// The slot to begin with, and the others: when no segment is live.
+    fn slots(&self) -> io::Result<(Slot, Vec<Slot>)> {
+        let ready = ready_slots(&self.folder, self.segment_max_bytes)?;
+        let first = Slot { number: ready.first().copied().unwrap_or(0), ready: !ready.is_empty() };
+        let others = (0..SEGMENTS).filter(|number| *number != first.number);
+        Ok((first, others.map(|number| Slot { number, ready: ready.contains(&number) }).collect()))
+    }
+}
+
 /// The threads. Dropping it takes through what was sent, and ends them.
 pub struct Committer {
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<Incoming>>,
     memory: Arc<Semaphore>,
     slots: Arc<Slots>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Committer {
-    /// Starts the threads; the journal in `journal_folder` has no live segment.
+    /// Starts the threads; the journal has no live segment.
     pub fn start(
-        layout: &Layout,
-        journal_folder: &Path,
+        place: JournalPlace,
+        open: &Arc<OpenLogs>,
         next_number: u64,
-        segment_max_bytes: u64,
         sealer: Option<SealQueue>,
     ) -> io::Result<Self> {
-        let ready = ready_slots(journal_folder, segment_max_bytes)?;
-        let first = Slot { number: ready.first().copied().unwrap_or(0), ready: !ready.is_empty() };
-        let others = (0..SEGMENTS).filter(|number| *number != first.number);
+        let (first, others) = place.slots()?;
         let slots = Arc::new(Slots::default());
-        slots.put_all(others.map(|number| Slot { number, ready: ready.contains(&number) }));
+        slots.put_all(others);
         let (jobs, incoming) = mpsc::channel(CHANGES_WAITING_MAX);
         let (to_applier, commits) = sync_channel(COMMITS_WAITING_MAX);
         let (to_checkpointer, checkpoints) = sync_channel(2 * SEGMENTS);
+        let checkpointer = Checkpointer::new(&place.layout, &place.folder, place.segment_max_bytes, slots.clone());
+        let mender = Mender::new(slots.clone(), jobs.downgrade(), Incoming::Mend);
         let committing = Committing {
-            journal: Journal::new(journal_folder, first.number, next_number),
-            segment_max_bytes,
+            journal: Journal::new(&place.folder, first.number, next_number),
+            place,
+            open: open.clone(),
+            sealer: sealer.clone(),
             growing: !first.ready,
             asked_for_more: false,
             dirty: HashSet::new(),
@@ -84,16 +117,20 @@ impl Committer {
             applier: to_applier,
             checkpointer: to_checkpointer.clone(),
         };
-        let checkpointer = Checkpointer::new(layout, journal_folder, segment_max_bytes, slots.clone());
         let spawn =
             |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
             spawn("log-commit", Box::new(move || committing.run(incoming)))?,
             spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer, sealer.as_ref())))?,
-            spawn("log-checkpoint", Box::new(move || checkpointer.run(&checkpoints)))?,
+            spawn("log-checkpoint", Box::new(move || checkpointer.run(&checkpoints, &mender)))?,
         ];
         let memory = Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES));
         Ok(Self { jobs: Some(jobs), memory, slots, threads })
+    }
+
+    /// Why no change is taken now; it is tried again whether that can be mended.
+    pub fn fault(&self) -> Option<LogError> {
+        self.slots.fault()
     }
 
     /// Takes a change through; answers when it is durable and can be read. Dropped while it waits for its share of
@@ -116,7 +153,7 @@ impl Committer {
             settled.await;
         };
         // Nothing waits between these two, so what has begun is always sent.
-        place.send(Job { log, record, reply, _share: share });
+        place.send(Incoming::Change(Box::new(Job { log, record, reply, _share: share })));
         answer.await.unwrap_or_else(|_| Err(ended(())))
     }
 }
@@ -144,13 +181,17 @@ impl Job {
 /// What the applier gets.
 enum Committed {
     Jobs(Vec<Job>),
-    /// All of this slot's segment was sent before.
-    SegmentDone(usize),
+    /// All of this segment was sent before.
+    SegmentDone(Done),
+    /// All that was sent before is to be done when this is answered.
+    Drain(std::sync::mpsc::Sender<()>),
 }
 
 struct Committing {
     journal: Journal,
-    segment_max_bytes: u64,
+    place: JournalPlace,
+    open: Arc<OpenLogs>,
+    sealer: Option<SealQueue>,
     /// The segment's file is not as long yet as it will be, so that syncs take longer.
     growing: bool,
     /// A better segment was asked for, while this one is written.
@@ -163,33 +204,76 @@ struct Committing {
 }
 
 impl Committing {
-    fn run(mut self, mut incoming: mpsc::Receiver<Job>) {
+    fn run(mut self, mut incoming: mpsc::Receiver<Incoming>) {
         while let Some(first) = incoming.blocking_recv() {
-            let mut bytes = first.record.encoded_len();
-            let mut jobs = vec![first];
-            while bytes < COMMIT_MAX_BYTES
-                && let Ok(job) = incoming.try_recv()
-            {
-                bytes += job.record.encoded_len();
-                jobs.push(job);
-            }
-            match self.commit(&jobs) {
-                Ok(()) => {
-                    if self.applier.send(Committed::Jobs(jobs)).is_err() {
-                        return;
+            let (mut jobs, mut bytes, mut mend) = (Vec::new(), 0, None);
+            let mut next = Some(first);
+            while let Some(now) = next {
+                match now {
+                    Incoming::Change(job) if job.log.fits(&job.record) => {
+                        bytes += job.record.encoded_len();
+                        jobs.push(*job);
+                    }
+                    Incoming::Change(job) => {
+                        let error = LogError::Stale(job.record.id.clone());
+                        job.fail(error);
+                    }
+                    Incoming::Mend(request) => {
+                        mend = Some(request);
+                        break;
                     }
                 }
-                Err(error) => jobs.into_iter().for_each(|job| job.fail(error.clone())),
+                next = if bytes < COMMIT_MAX_BYTES { incoming.try_recv().ok() } else { None };
+            }
+            if !jobs.is_empty() && !self.take_through(jobs) {
+                return;
+            }
+            if let Some(request) = mend {
+                let mended = self.mend().inspect_err(|error| {
+                    tracing::warn!(%error, "logs could not be mended, trying again");
+                });
+                // Who asked may be gone: the store is being closed.
+                let _ = request.send(mended.ok());
             }
         }
     }
 
+    /// False if there is no applier any more.
+    fn take_through(&mut self, jobs: Vec<Job>) -> bool {
+        match self.commit(&jobs) {
+            Ok(()) => self.applier.send(Committed::Jobs(jobs)).is_ok(),
+            Err(error) => {
+                jobs.into_iter().for_each(|job| job.fail(error.clone()));
+                true
+            }
+        }
+    }
+
+    /// Does again all that the journal holds, makes it durable and begins a new segment; returns its number.
+    fn mend(&mut self) -> io::Result<u64> {
+        let (done, drained) = channel();
+        let ended = || io::Error::other("the log applier has ended");
+        self.applier.send(Committed::Drain(done)).map_err(|_| ended())?;
+        drained.recv().map_err(|_| ended())?;
+        self.journal.cut()?;
+        let number = self.open.mend(|| recover(&self.place.layout, &self.place.folder))?;
+        let (first, others) = self.place.slots()?;
+        self.journal = Journal::new(&self.place.folder, first.number, number);
+        (self.growing, self.asked_for_more) = (!first.ready, false);
+        self.dirty.clear();
+        self.slots.reset(others);
+        // Some may be complete only now, or were open in another way when they were to be sealed.
+        self.sealer.iter().for_each(SealQueue::look_for_more);
+        Ok(number)
+    }
+
     fn commit(&mut self, jobs: &[Job]) -> Result<(), LogError> {
-        let full = self.journal.len() >= self.segment_max_bytes || self.dirty.len() >= DIRTY_LOGS_MAX;
+        let segment_max_bytes = self.place.segment_max_bytes;
+        let full = self.journal.len() >= segment_max_bytes || self.dirty.len() >= DIRTY_LOGS_MAX;
         if self.journal.len() > 0 && (full || self.growing && self.slots.has_ready()) {
             self.rotate()?;
         }
-        let busy = self.journal.len() > PREPARE_AFTER_BYTES.min(self.segment_max_bytes / 4);
+        let busy = self.journal.len() > PREPARE_AFTER_BYTES.min(segment_max_bytes / 4);
         if busy && !self.asked_for_more && !self.slots.has_ready() {
             self.asked_for_more = self.checkpointer.try_send(Checkpoint::Prepare).is_ok();
         }
@@ -202,7 +286,8 @@ impl Committing {
 
     fn rotate(&mut self) -> Result<(), LogError> {
         let slot = self.slots.take()?;
-        let done = self.journal.rotate(slot.number);
+        let number = self.journal.number();
+        let done = Done { slot: self.journal.rotate(slot.number), number };
         (self.growing, self.asked_for_more) = (!slot.ready, false);
         self.dirty.clear();
         let sent = self.applier.send(Committed::SegmentDone(done));
@@ -216,10 +301,16 @@ fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>, s
     while let Ok(committed) = commits.recv() {
         let jobs = match committed {
             Committed::Jobs(jobs) => jobs,
-            Committed::SegmentDone(slot) => {
-                if checkpointer.send(Checkpoint::Segment(slot, std::mem::take(&mut dirty))).is_err() {
+            Committed::SegmentDone(segment) => {
+                if checkpointer.send(Checkpoint::Segment(segment, std::mem::take(&mut dirty))).is_err() {
                     return;
                 }
+                continue;
+            }
+            Committed::Drain(done) => {
+                dirty = Dirty::default();
+                // It waits for this.
+                let _ = done.send(());
                 continue;
             }
         };

@@ -54,6 +54,18 @@ impl LogFiles {
         Ok(Some((files, head)))
     }
 
+    /// Opens a log if it is complete and nothing of it is missing. Mends nothing.
+    pub fn open_whole(path: &LogPath, id: &LogId) -> io::Result<Option<(Self, LogHead)>> {
+        let Some(files) = Self::open_unchecked(path, id)? else { return Ok(None) };
+        let header = files.stored_header()?;
+        match header {
+            Some(Header { head, old: false, .. }) if head.complete && files.has_all_of(&head)? => {
+                Ok(Some((files, head)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Opens a log without a look into it.
     pub fn open_unchecked(path: &LogPath, id: &LogId) -> io::Result<Option<Self>> {
         let files = Self::new(path, id);

@@ -61,6 +61,23 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes away what failed commits may have left after the last good one, so that no start takes it for one.
+    pub fn cut(&mut self) -> io::Result<()> {
+        self.file = None;
+        if self.len == 0 {
+            return free_segment(&self.folder, self.slot).map(|_| ());
+        }
+        let file = self.file.insert(open_segment(&self.folder, self.slot)?);
+        // No record begins with a length of nothing.
+        write_all_at(file, &[0; 8], self.len)?;
+        file.sync_data()
+    }
+
+    /// The number of the segment.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// How long the segment is.
     pub fn len(&self) -> u64 {
         self.len

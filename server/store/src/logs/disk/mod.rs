@@ -29,8 +29,12 @@
 //! A complete log is sealed soon after its end by a thread of its own (sealer.rs): written beside its place, synced, renamed,
 //! the folder synced, and only then the plain files are removed. A crash anywhere leaves one good copy, or two; the journal
 //! does nothing again to a log that has its sealed file, but for its removal, and the next start clears up (leftovers.rs).
+//! Of two copies that are not the same, or one of them damaged, the plain one is the log if it is whole (on_disk.rs).
 //! Logs that end within a moment share their syncs. Later they may move to another folder (archive.rs). Readers hold
 //! what they began with, and look again if it was replaced under them.
+//!
+//! When files can't be made durable nobody knows what a failed sync lost. The journal has all of it: nothing more is taken,
+//! and as soon as that works it is done again as at a start, without one (mend.rs).
 //!
 //! This module knows files and nothing of rows, writers or tails.
 
@@ -44,7 +48,9 @@ mod header;
 mod journal;
 mod layout;
 mod leftovers;
+mod mend;
 mod name;
+mod on_disk;
 mod open_logs;
 mod read;
 mod record;
@@ -68,8 +74,8 @@ use bytes::Bytes;
 use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, LogSummary, ReadFrom};
 
 pub use archive::ArchiveOptions;
-use archive::Archiver;
-use committer::Committer;
+use archive::{Archiver, make_archive};
+use committer::{Committer, JournalPlace};
 use fault::log_error;
 use layout::Layout;
 use name::{SHARDS, shard_name};
@@ -90,8 +96,9 @@ pub struct DiskLogs {
     /// Before the sealer: it sends to it.
     committer: Committer,
     sealer: Sealer,
-    /// Locked as long as this lives: two servers must not share a folder.
-    _lock: File,
+    archiver: Option<Archiver>,
+    /// Locked as long as this lives: two servers must not share a folder, nor an archive.
+    _locks: [Option<File>; 2],
 }
 
 /// What an operator or a test may set.
@@ -144,9 +151,10 @@ impl DiskLogs {
             sync_folder(root)?;
             root.parent().filter(|parent| parent.is_dir()).map_or(Ok(()), sync_folder)?;
         }
-        if let Some(archive) = &options.archive {
-            Archiver::make_folders(&archive.folder)?;
-        }
+        let archive_lock = match &options.archive {
+            Some(archive) => make_archive(&archive.folder)?,
+            None => None,
+        };
         let layout = Layout {
             root: root.into(),
             archive: options.archive.as_ref().map(|archive| archive.folder.clone()),
@@ -154,15 +162,23 @@ impl DiskLogs {
         };
         let next_number = recovery::recover(&layout, &journal_folder)?;
         let open = Arc::new(OpenLogs::new(&layout, options.open_logs_max.max(2)));
-        let bytes = options.segment_max_bytes;
-        let sealer = Sealer::start(&layout, &open, options)?;
-        let committer = Committer::start(&layout, &journal_folder, next_number, bytes, sealer.queue())?;
-        Ok(Self { layout, open, committer, sealer, _lock: lock })
+        let archiver = options.archive.as_ref().map(|archive| Archiver::start(&layout, &open, archive)).transpose()?;
+        let sealer = Sealer::start(&layout, &open, &options)?;
+        let journal = JournalPlace {
+            layout: layout.clone(),
+            folder: journal_folder,
+            segment_max_bytes: options.segment_max_bytes,
+        };
+        let committer = Committer::start(journal, &open, next_number, sealer.queue())?;
+        Ok(Self { layout, open, committer, sealer, archiver, _locks: [Some(lock), archive_lock] })
     }
 
     /// Comes back when all logs that are complete by now are sealed, and archived if it is time, or that has failed.
     pub async fn settle(&self) {
         self.sealer.settle().await;
+        if let Some(archiver) = &self.archiver {
+            archiver.settle().await;
+        }
     }
 
     async fn log(&self, id: &LogId) -> Result<Arc<OpenLog>, LogError> {
@@ -241,6 +257,10 @@ impl LogStore for DiskLogs {
     async fn survey(&self, shard: u16) -> Result<Vec<LogSummary>, LogError> {
         let (layout, open) = (self.layout.clone(), self.open.clone());
         blocking(move || survey::survey(&layout, &open, shard)).await
+    }
+
+    fn fault(&self) -> Option<LogError> {
+        self.committer.fault()
     }
 
     async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, ReadFrom};
@@ -14,6 +14,7 @@ use super::fault::log_error;
 use super::files::LogFiles;
 use super::layout::Layout;
 use super::name::remove_if_there;
+use super::on_disk::{self, OnDisk};
 use super::read::LogReader;
 use super::record::{Change, Record};
 use super::sealed::{FrameCache, SealedLog, SealedReader};
@@ -24,6 +25,7 @@ pub struct OpenLog {
     id: LogId,
     layout: Arc<Layout>,
     frames: Arc<FrameCache>,
+    mending: Arc<RwLock<Mending>>,
     /// Told when a change or a move is done.
     settled: Notify,
     /// Held while files are opened, by threads that may block; else for a few instructions.
@@ -39,6 +41,14 @@ struct State {
     changing: bool,
     /// It is being moved to other files, which changes nothing of it.
     moving: bool,
+}
+
+/// Whether the files of logs are what their heads say. Written while they are mended, read by all who read files or move them;
+/// taken before any log's own state.
+#[derive(Default)]
+pub struct Mending {
+    /// They are being mended, or that has failed half-way: what is not open can't be opened.
+    torn: bool,
 }
 
 /// How a log is kept.
@@ -105,8 +115,12 @@ impl Reader<'_> {
 impl OpenLog {
     /// Opens the files, if nobody did. Blocks.
     pub fn look(&self) -> Result<(), LogError> {
+        let mending = steady(&self.mending);
         let mut state = self.lock();
         if !state.looked {
+            if mending.torn {
+                return Err(LogError::Io(format!("log {} can't be opened before the logs are mended", self.id)));
+            }
             state.log = self.open_content().map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidData => LogError::Corrupt { id: self.id.clone(), message: error.to_string() },
                 _ => log_error(&format!("opening log {}", self.id), &error),
@@ -114,6 +128,26 @@ impl OpenLog {
             state.looked = true;
         }
         Ok(())
+    }
+
+    /// Opens the files again, if they were open: they were mended. A sealed one is what it was.
+    fn look_again(&self) {
+        let mut state = self.lock();
+        if !state.looked || matches!(state.log, Some((Content::Sealed(_), _))) {
+            return;
+        }
+        state.log = self.open_content().unwrap_or_else(|error| {
+            tracing::error!(log = %self.id, %error, "a log that was mended can't be opened");
+            state.looked = false;
+            None
+        });
+    }
+
+    /// Whether a change can be made to the log as it is now: it can't if it was mended since the change began, and has
+    /// come to something else.
+    pub fn fits(&self, record: &Record) -> bool {
+        let state = self.lock();
+        state.looked && state.log.as_ref().map_or(LogHead::default(), |(_, head)| *head) == record.before
     }
 
     /// Whether the files were opened, so that [`Self::look`] would do nothing.
@@ -140,6 +174,7 @@ impl OpenLog {
     /// Reads it as it is now; once more, if the log's files were replaced meanwhile, or cut and it fails.
     pub fn read<T>(&self, read: impl Fn(Reader<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
         loop {
+            let _steady = steady(&self.mending);
             let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
             let result = read(match &content {
                 Content::Plain(files) => Reader::Plain(LogReader { files, head }),
@@ -158,6 +193,7 @@ impl OpenLog {
 
     /// How many bytes its files take, and whether they are compressed. Blocks.
     pub fn stored(&self) -> Result<(u64, bool), LogError> {
+        let _steady = steady(&self.mending);
         let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
         match content {
             Content::Sealed(log) => Ok((log.bytes(), true)),
@@ -169,18 +205,14 @@ impl OpenLog {
     }
 
     fn open_content(&self) -> io::Result<Option<(Content, LogHead)>> {
-        // A log that is there twice was being sealed or archived: each of both is whole.
-        for path in [Some(self.layout.path(&self.id)), self.layout.archived(&self.id)].into_iter().flatten() {
-            if let Some(log) = SealedLog::open(&path.sealed(), &self.frames)? {
-                if *log.id() != self.id {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it is another log's file"));
-                }
+        let found = on_disk::find(&self.layout, &self.id, &self.frames)?;
+        Ok(found.map(|found| match found {
+            OnDisk::Sealed(log) => {
                 let head = log.head();
-                return Ok(Some((Content::Sealed(Arc::new(log)), head)));
+                (Content::Sealed(Arc::new(log)), head)
             }
-        }
-        let opened = LogFiles::open(&self.layout.path(&self.id), &self.id)?;
-        Ok(opened.map(|(files, head)| (Content::Plain(Arc::new(files)), head)))
+            OnDisk::Plain(files, head) => (Content::Plain(Arc::new(files)), head),
+        }))
     }
 
     /// Checks a change and makes its record; until [`Self::settle`] there can be no other. Gives the change back while the
@@ -293,6 +325,10 @@ impl OpenLog {
     }
 }
 
+fn steady(mending: &RwLock<Mending>) -> RwLockReadGuard<'_, Mending> {
+    mending.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Removes all files of a log, however it is kept.
 pub fn remove_log(layout: &Layout, id: &LogId) -> io::Result<()> {
     let path = layout.path(id);
@@ -309,6 +345,7 @@ pub fn remove_log(layout: &Layout, id: &LogId) -> io::Result<()> {
 pub struct OpenLogs {
     layout: Arc<Layout>,
     frames: Arc<FrameCache>,
+    mending: Arc<RwLock<Mending>>,
     max: usize,
     /// Held for a look-up, and to choose what is closed.
     logs: Mutex<Used>,
@@ -323,12 +360,37 @@ struct Used {
 impl OpenLogs {
     /// None yet; at most about `max`, more only while all are in use.
     pub fn new(layout: &Layout, max: usize) -> Self {
-        Self { layout: Arc::new(layout.clone()), frames: Arc::default(), max, logs: Mutex::default() }
+        Self {
+            layout: Arc::new(layout.clone()),
+            frames: Arc::default(),
+            mending: Arc::default(),
+            max,
+            logs: Mutex::default(),
+        }
     }
 
     /// The pieces of sealed logs that were read last.
     pub fn frames(&self) -> &Arc<FrameCache> {
         &self.frames
+    }
+
+    /// As long as this lives nothing is mended. Never taken twice by one thread.
+    pub fn steady(&self) -> RwLockReadGuard<'_, Mending> {
+        steady(&self.mending)
+    }
+
+    /// Does something to the files of many logs while nobody reads them, and opens again what is open. When it fails nothing
+    /// more is opened until it is done again.
+    pub fn mend<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let mut mending = self.mending.write().unwrap_or_else(PoisonError::into_inner);
+        mending.torn = true;
+        let done = work()?;
+        let used = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let logs: Vec<_> = used.logs.values().map(|(log, _)| log.clone()).collect();
+        drop(used);
+        logs.iter().for_each(|log| log.look_again());
+        mending.torn = false;
+        Ok(done)
     }
 
     /// The entry of this log, if it has one already.
@@ -354,6 +416,7 @@ impl OpenLogs {
             id: id.clone(),
             layout: self.layout.clone(),
             frames: self.frames.clone(),
+            mending: self.mending.clone(),
             settled: Notify::new(),
             state: Mutex::default(),
         });

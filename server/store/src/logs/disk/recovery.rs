@@ -12,6 +12,7 @@ use super::dirty::Dirty;
 use super::files::LogFiles;
 use super::journal::Segments;
 use super::layout::Layout;
+use super::on_disk::is_sealed;
 use super::open_logs::remove_log;
 use super::record::{Change, Record};
 
@@ -101,8 +102,7 @@ impl Replay<'_> {
 
     fn look(&self, id: &LogId) -> io::Result<Found> {
         let path = self.layout.path(id);
-        let archived = self.layout.archived(id).map_or(Ok(false), |path| path.sealed().try_exists())?;
-        if archived || path.sealed().try_exists()? {
+        if is_sealed(self.layout, id)? {
             return Ok(Found::Sealed);
         }
         let files = LogFiles::create(&path, id)?;

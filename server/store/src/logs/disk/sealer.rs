@@ -17,7 +17,6 @@ use millrace_engine::logs::LogId;
 use tokio::sync::oneshot;
 
 use super::DiskLogsOptions;
-use super::archive::{ARCHIVE_EVERY, Archiver};
 use super::checkpoint::sync_file_system;
 use super::files::LogFiles;
 use super::layout::Layout;
@@ -56,8 +55,13 @@ impl SealQueue {
     /// This log is complete. Never waits.
     pub fn push(&self, id: &LogId) {
         if let Err(TrySendError::Full(_)) = self.requests.try_send(Request::Seal(id.clone())) {
-            self.missed.store(true, Ordering::Relaxed);
+            self.look_for_more();
         }
+    }
+
+    /// Logs that are complete may not have been sent.
+    pub fn look_for_more(&self) {
+        self.missed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -70,19 +74,19 @@ pub struct Sealer {
 
 impl Sealer {
     /// Starts the thread.
-    pub fn start(layout: &Layout, open: &Arc<OpenLogs>, options: DiskLogsOptions) -> io::Result<Self> {
+    pub fn start(layout: &Layout, open: &Arc<OpenLogs>, options: &DiskLogsOptions) -> io::Result<Self> {
         let (requests, incoming) = sync_channel(SEALS_WAITING_MAX);
         let (missed, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let sealing = Sealing {
             layout: layout.clone(),
             open: open.clone(),
-            archiver: options.archive.map(|archive| Archiver::new(layout, open, &archive, stop.clone())),
             seal_after: options.seal_after,
             frame_bytes: options.seal_frame_bytes,
             missed: missed.clone(),
             stop: stop.clone(),
             retry: Vec::new(),
             uncleared: Vec::new(),
+            unread: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("log-seal".into()).spawn(move || sealing.run(&incoming))?;
         Ok(Self { queue: Some(SealQueue { requests, missed }), stop, thread: Some(thread) })
@@ -119,7 +123,6 @@ impl Drop for Sealer {
 struct Sealing {
     layout: Layout,
     open: Arc<OpenLogs>,
-    archiver: Option<Archiver>,
     seal_after: Option<Duration>,
     frame_bytes: usize,
     missed: Arc<AtomicBool>,
@@ -127,6 +130,8 @@ struct Sealing {
     retry: Vec<LogId>,
     /// Sealed logs whose plain files could not all be removed.
     uncleared: Vec<LogId>,
+    /// Parts of the store that could not be looked through.
+    unread: Vec<u16>,
 }
 
 /// A log whose sealed file is written, but not in its place yet.
@@ -141,35 +146,31 @@ struct Sealed {
 impl Sealing {
     fn run(mut self, incoming: &Receiver<Request>) {
         let mut retry_at = Instant::now() + SEAL_RETRY_WAIT;
-        let mut archive_at = Instant::now();
         loop {
             let (mut logs, mut waiting) = (Vec::new(), Vec::new());
-            let idle_until = if self.archiver.is_some() { retry_at.min(archive_at) } else { retry_at };
             if !self.missed.load(Ordering::Relaxed)
-                && !gather(incoming, idle_until, self.seal_after, &mut logs, &mut waiting)
+                && !gather(incoming, retry_at, self.seal_after, &mut logs, &mut waiting)
             {
                 return;
             }
             if self.stopped() {
                 return;
             }
-            if self.missed.swap(false, Ordering::Relaxed) {
-                logs.extend(self.look_for_more());
-            }
             let now = Instant::now();
-            if now >= retry_at || !waiting.is_empty() {
+            let again = now >= retry_at || !waiting.is_empty();
+            if self.missed.swap(false, Ordering::Relaxed) {
+                logs.extend(self.look_for_more(leftovers::all_shards()));
+            } else if again && !self.unread.is_empty() {
+                let unread = std::mem::take(&mut self.unread);
+                logs.extend(self.look_for_more(unread));
+            }
+            if again {
                 logs.append(&mut self.retry);
-                self.clear_again();
+                logs.extend(self.clear_again());
                 retry_at = now + SEAL_RETRY_WAIT;
             }
             if self.seal_after.is_some() {
                 self.seal(logs);
-            }
-            if let Some(archiver) = &self.archiver
-                && (now >= archive_at || !waiting.is_empty())
-            {
-                archiver.archive_all();
-                archive_at = now + ARCHIVE_EVERY;
             }
             for waits in waiting {
                 // Who waited may be gone.
@@ -178,14 +179,11 @@ impl Sealing {
         }
     }
 
-    fn look_for_more(&mut self) -> Vec<LogId> {
-        let found = leftovers::find(&self.layout, || self.stopped());
-        let found = found.unwrap_or_else(|error| {
-            tracing::warn!(%error, "logs that are not sealed yet could not be looked for");
-            leftovers::Found::default()
-        });
+    fn look_for_more(&mut self, shards: Vec<u16>) -> Vec<LogId> {
+        let mut found = leftovers::find(&self.layout, shards, || self.stopped());
+        self.unread = found.unread;
         self.uncleared.extend(found.twice);
-        self.clear_again();
+        found.complete.extend(self.clear_again());
         found.complete
     }
 
@@ -246,6 +244,8 @@ impl Sealing {
         }
         let synced = self
             .sync(batch.iter().map(|log| &log.unfinished), |path| File::options().write(true).open(path)?.sync_all());
+        let open = self.open.clone();
+        let _steady = open.steady();
         let mut placed = Vec::new();
         for log in batch {
             if synced.is_ok() && log.log.begin_swap(&Content::Plain(log.plain.clone())) {
@@ -297,22 +297,27 @@ impl Sealing {
         }
     }
 
-    fn clear_again(&mut self) {
+    /// The same for all that could not be cleared. Returns those that are to be sealed again: their sealed file is damaged.
+    fn clear_again(&mut self) -> Vec<LogId> {
+        let (open, mut damaged) = (self.open.clone(), Vec::new());
         for id in std::mem::take(&mut self.uncleared) {
             let log = self.open.get(&id);
             if let Err(error) = log.look() {
                 tracing::error!(log = %id, %error, "a log is there twice and can't be opened");
                 continue;
             }
+            let _steady = open.steady();
             match log.content() {
                 Some((sealed @ Content::Sealed(_), _)) if log.begin_swap(&sealed) => {
                     self.clear(&log);
                     log.settle();
                 }
                 Some((Content::Sealed(_), _)) => self.uncleared.push(id),
+                Some((Content::Plain(_), head)) if head.complete => damaged.push(id),
                 _ => {}
             }
         }
+        damaged
     }
 
     fn sync<T>(&self, what: impl ExactSizeIterator<Item = T>, each: impl FnMut(T) -> io::Result<()>) -> io::Result<()> {

@@ -71,7 +71,20 @@ impl Slots {
         self.changed.notify_all();
     }
 
-    /// Nothing more can be written.
+    /// These are free and no others, and all is well again.
+    pub fn reset(&self, slots: Vec<Slot>) {
+        let mut state = self.lock();
+        (state.free, state.failed) = (slots, None);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// What [`Self::fail`] was called with, until [`Self::reset`].
+    pub fn fault(&self) -> Option<LogError> {
+        self.lock().failed.clone()
+    }
+
+    /// Nothing can be written, until [`Self::reset`].
     pub fn fail(&self, error: LogError) {
         self.lock().failed = Some(error);
         self.changed.notify_all();
@@ -80,6 +93,13 @@ impl Slots {
     /// The store is being closed: no need to prepare anything.
     pub fn stop(&self) {
         self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits so long, unless the store is being closed: then it says so.
+    pub fn wait_for_stop(&self, wait: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), wait, |state| !state.stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 
     /// Whether the store is being closed.

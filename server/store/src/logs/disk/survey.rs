@@ -12,6 +12,7 @@ use super::fault::log_error;
 use super::header::{self, HEADER_BYTES};
 use super::layout::Layout;
 use super::name::{Kept, Named, SHARDS, read_name, shard_name};
+use super::on_disk::is_plain;
 use super::open_logs::OpenLogs;
 use super::sealed::{FrameCache, SealedLog};
 use crate::positioned::read_up_to;
@@ -43,8 +44,11 @@ pub fn survey(layout: &Layout, open: &Arc<OpenLogs>, shard: u16) -> Result<Vec<L
     Ok(found)
 }
 
-/// The log's sealed file, if it can be read.
+/// The log's sealed file, if it can be read and there is nothing else of the log.
 fn sealed(layout: &Layout, open: &OpenLogs, id: &LogId) -> Option<SealedLog> {
+    if is_plain(&layout.path(id)).unwrap_or(true) {
+        return None;
+    }
     let mut paths = [Some(layout.path(id)), layout.archived(id)].into_iter().flatten();
     paths.find_map(|path| SealedLog::open(&path.sealed(), open.frames()).ok().flatten())
 }

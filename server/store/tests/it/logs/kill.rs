@@ -4,10 +4,11 @@
 //!
 //! The process that is killed is this test binary once more, running only [`child`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use millrace_engine::logs::{LogError, LogRoom};
 use tempfile::TempDir;
@@ -22,6 +23,8 @@ const ROWS_A_CALL: u64 = 4;
 /// So small that the child checkpoints several times.
 const SEGMENT_MAX_BYTES: u64 = 2_500;
 const TRIES_MAX: usize = 100;
+/// How often the child looks whether logs are written again.
+const LOOK_AGAIN_WAIT: Duration = Duration::from_millis(5);
 
 /// Not a test by itself: appends to some logs and prints what was acknowledged, when [`CHILD_FOLDER`] is set.
 #[test]
@@ -45,6 +48,10 @@ async fn write_logs(room: LogRoom) {
                     Err(error @ (LogError::Exhausted(_) | LogError::Io(_))) if tries < TRIES_MAX => {
                         say(&format!("failed {error}"));
                         tries += 1;
+                        while let Some(fault) = room.fault() {
+                            assert!(fault.to_string().contains("trying again"), "{fault}");
+                            tokio::time::sleep(LOOK_AGAIN_WAIT).await;
+                        }
                     }
                     Err(error) => {
                         say(&format!("gave up {error}"));
@@ -164,6 +171,38 @@ async fn a_sync_that_fails_is_not_acknowledged() {
         assert!(complained || !outcome.finished(), "{call} fails at {when}: it said {:?}", outcome.said);
         check_what_is_left(&folder, &outcome, &format!("{call} fails at {when}")).await;
     }
+}
+
+/// A checkpoint fails: what the failed sync may have lost is written again from the journal, and then it goes on.
+#[tokio::test]
+async fn it_goes_on_when_files_can_be_synced_again() {
+    let mut failed = 0;
+    for (error, when) in [("ENOSPC", "6"), ("EIO", "7..8"), ("ENOSPC", "9..12"), ("EIO", "8+60"), ("EIO", "20..22")] {
+        let what = format!("{error} at {when}");
+        let (folder, trace_folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let trace = trace_folder.path().join("trace");
+        let inject = format!("inject=fsync:error={error}:when={when}");
+        let calls = ["-e", "trace=pwrite64,fsync,write", "-y", "-s", "32", "-o", trace.to_str().unwrap()];
+        let outcome = run_child(folder.path(), &[&calls[..], &["-e", &inject]].concat());
+        assert!(outcome.finished(), "{what}: it said {:?}", outcome.said);
+        let reason = if error == "ENOSPC" { "failed no space for logs: making" } else { "failed making" };
+        if outcome.said.iter().any(|line| line.starts_with(reason)) {
+            failed += 1;
+            let calls = whole_calls(&std::fs::read_to_string(&trace).unwrap());
+            let refused = calls.iter().rposition(|call| call.contains("child: failed")).unwrap();
+            let mended =
+                &calls[..refused + calls[refused..].iter().position(|call| call.contains("child: ack")).unwrap()];
+            let from = mended.iter().rposition(|call| call.contains("INJECTED")).unwrap();
+            // The journal may begin in the middle of a log: something of it was written before, at the same place.
+            let text = |call: &&String| call.starts_with("pwrite64") && call.contains(".text>");
+            let place = |call: &String| call.split(") = ").next().unwrap_or_default().to_owned();
+            let before: BTreeSet<String> = mended[..from].iter().filter(text).map(place).collect();
+            let again = |call: &String| text(&call) && before.contains(&place(call));
+            assert!(mended[from..].iter().any(again), "{what}: the journal was not done again");
+        }
+        check_what_is_left(&folder, &outcome, &what).await;
+    }
+    assert!(failed >= 3, "only {failed} checkpoints failed");
 }
 
 #[tokio::test]

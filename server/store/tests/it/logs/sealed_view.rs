@@ -69,7 +69,8 @@ impl SealedView {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+/// All that is in a folder.
+pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

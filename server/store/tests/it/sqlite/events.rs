@@ -25,7 +25,7 @@ use super::Databases;
 async fn told(store: &SqliteStore) -> Vec<(String, String)> {
     let rows = store.read(0, u32::MAX).await.expect("reads");
     if let Some(last) = rows.last() {
-        EventOutbox::remove(store, last.id).await.expect("removes");
+        EventOutbox::remove(store, last.id, &std::collections::BTreeSet::new()).await.expect("removes");
     }
     let line = |event: NewEvent| {
         let read: Value = serde_json::from_str(&event.record(EventId::default())).expect("JSON");
@@ -57,7 +57,7 @@ async fn what_waits_outlives_the_server_and_numbers_go_on() {
     store.close().await;
     let store = SqliteStore::open(&path).await.expect("opens again");
     assert_eq!(store.read(0, 10).await.expect("reads").len(), 2);
-    EventOutbox::remove(&store, 2).await.expect("removes");
+    EventOutbox::remove(&store, 2, &std::collections::BTreeSet::new()).await.expect("removes");
     store.close().await;
     let store = SqliteStore::open(&path).await.expect("opens again");
     store.put(vec![event("a", "3")]).await.expect("puts");

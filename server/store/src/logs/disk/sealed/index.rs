@@ -3,7 +3,8 @@
 use millrace_engine::logs::{LogHead, LogId, LogPlace};
 
 use super::super::header::{self, NUMBERS};
-use super::ZSTD_LEVEL;
+use super::unpack::unpack;
+use super::{ZSTD_LEVEL, damaged};
 
 /// What is before the content of a skippable frame: its magic and length.
 pub const SKIPPABLE_HEADER_BYTES: usize = 8;
@@ -19,8 +20,10 @@ pub const SEEK_FOOTER_BYTES: usize = 9;
 const SEEK_MAGIC: u32 = 0x8F92_EAB1;
 
 const MAGIC: &[u8; 8] = b"MRSEAL1\n";
-/// An index is never so long.
-const INDEX_MAX_BYTES: u64 = 1 << 30;
+/// An index is never longer: enough for a log of 2 TiB, and a damaged one can't make anybody reserve more.
+const INDEX_MAX_BYTES: usize = 128 * 1024 * 1024;
+/// Its frame is never longer: what zstd makes of so much if it can't make it less.
+pub const INDEX_FRAME_MAX_BYTES: u64 = (SKIPPABLE_HEADER_BYTES + INDEX_MAX_BYTES + INDEX_MAX_BYTES / 128) as u64;
 const ENTRY_NUMBERS: usize = 7;
 
 /// What a sealed log says about itself.
@@ -53,7 +56,8 @@ pub struct FrameEntry {
 
 impl FrameEntry {
     fn end(&self) -> u64 {
-        self.at + u64::from(self.text_packed) + SKIPPABLE_HEADER_BYTES as u64 + u64::from(self.words_packed)
+        let len = u64::from(self.text_packed) + SKIPPABLE_HEADER_BYTES as u64 + u64::from(self.words_packed);
+        self.at.saturating_add(len)
     }
 }
 
@@ -73,6 +77,12 @@ impl Index {
             let numbers = [place.line, place.offset, place.joined, place.row, *at, packed, *first_ms as u64];
             numbers.into_iter().for_each(&mut put);
         }
+        if raw.len() > INDEX_MAX_BYTES {
+            let (len, limit) = (raw.len(), INDEX_MAX_BYTES);
+            return Err(damaged(&format!(
+                "the log has too many pieces: an index of {len} bytes, the limit is {limit}"
+            )));
+        }
         let mut packer = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
         packer.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
         let packed = packer.compress(&raw)?;
@@ -85,8 +95,7 @@ impl Index {
         if header != skippable_header(INDEX_FRAME, packed.len()) {
             return None;
         }
-        let len = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
-        let raw = zstd::bulk::decompress(packed, usize::try_from(len.min(INDEX_MAX_BYTES)).ok()?).ok()?;
+        let raw = unpack(packed, INDEX_MAX_BYTES).ok()?;
         let (id_len, rest) = raw.strip_prefix(MAGIC)?.split_first()?;
         let (id, rest) = rest.split_at_checked(usize::from(*id_len))?;
         let id = LogId::parse(std::str::from_utf8(id).ok()?).ok()?;

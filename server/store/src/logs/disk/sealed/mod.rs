@@ -12,6 +12,7 @@
 mod cache;
 mod index;
 mod read;
+mod unpack;
 mod words;
 mod write;
 
@@ -30,6 +31,12 @@ pub use write::write_sealed;
 
 use cache::Piece;
 use index::{FrameEntry, Index, SEEK_ENTRY_BYTES, SEEK_FOOTER_BYTES, SKIPPABLE_HEADER_BYTES};
+use unpack::{packed_max_bytes, unpack};
+
+/// A piece's text is never longer: a damaged file can't make anybody reserve more.
+const FRAME_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// A piece has no more lines.
+const FRAME_MAX_LINES: usize = 64 * 1024;
 
 /// How hard zstd tries.
 const ZSTD_LEVEL: i32 = 3;
@@ -78,6 +85,11 @@ impl SealedLog {
         self.bytes
     }
 
+    /// Reads all of it; `InvalidData` if any of it is damaged.
+    pub fn verify(&self) -> io::Result<()> {
+        (0..self.frames.len()).try_for_each(|number| self.decompress(number).map(|_| ()))
+    }
+
     /// A piece of the log.
     fn piece(&self, number: usize) -> io::Result<Arc<Piece>> {
         let key = (self.number, number);
@@ -94,15 +106,25 @@ impl SealedLog {
         let end = self.frames.get(number + 1).map_or(self.head.end(), |next| next.place);
         let (lines, text_len) = ((end.line - frame.place.line) as usize, (end.offset - frame.place.offset) as usize);
         let (text_packed, words_packed) = (frame.text_packed as usize, frame.words_packed as usize);
+        let wrong = |what: &str| {
+            let (from, to) = (frame.place.stream_offset(), end.stream_offset());
+            damaged(&format!("bytes {from} to {to}, from line {} on, can't be read: {what}", frame.place.line))
+        };
+        let words_max = words::max_bytes(lines);
+        if text_len > FRAME_MAX_BYTES || lines > FRAME_MAX_LINES {
+            let limits = format!("the limits are {FRAME_MAX_BYTES} and {FRAME_MAX_LINES}");
+            return Err(wrong(&format!("a piece of {text_len} bytes and {lines} lines, {limits}")));
+        }
+        if text_packed > packed_max_bytes(text_len) || words_packed > packed_max_bytes(words_max) {
+            return Err(wrong("a piece is longer packed than it can be"));
+        }
         let bytes = read_up_to(&self.file, frame.at, text_packed + SKIPPABLE_HEADER_BYTES + words_packed)?;
-        let wrong = |what: &str| damaged(&format!("piece {number}, from line {} on: {what}", frame.place.line));
         let (Some(text), Some(words)) = (bytes.get(..text_packed), bytes.get(text_packed + SKIPPABLE_HEADER_BYTES..))
         else {
             return Err(wrong("the file is too short"));
         };
-        let text = zstd::bulk::decompress(text, text_len).map_err(|error| wrong(&error.to_string()))?;
-        let columns =
-            zstd::bulk::decompress(words, words::max_bytes(lines)).map_err(|error| wrong(&error.to_string()))?;
+        let text = unpack(text, text_len).map_err(|error| wrong(&error.to_string()))?;
+        let columns = unpack(words, words_max).map_err(|error| wrong(&error.to_string()))?;
         let words = words::decode(&columns, lines).ok_or_else(|| wrong("the lines' words can't be read"))?;
         if text.len() != text_len || memchr::memchr_iter(b'\n', &text).count() != lines || text.last() != Some(&b'\n') {
             return Err(wrong("it has other lines than it should have"));
@@ -117,6 +139,10 @@ fn read_index(file: &File, bytes: u64) -> io::Result<Index> {
     let tail = (SEEK_ENTRY_BYTES + SEEK_FOOTER_BYTES) as u64;
     let footer = read_up_to(file, bytes.checked_sub(tail).ok_or_else(short)?, tail as usize)?;
     let (table_bytes, packed) = index::read_seek_footer(&footer).ok_or_else(short)?;
+    if packed > index::INDEX_FRAME_MAX_BYTES {
+        let limit = index::INDEX_FRAME_MAX_BYTES;
+        return Err(damaged(&format!("its index is said to have {packed} bytes, the limit is {limit}")));
+    }
     let at = bytes.checked_sub(table_bytes + packed).ok_or_else(short)?;
     let frame = read_up_to(file, at, packed as usize)?;
     Index::decode(&frame).filter(|index| index.ends_at(at)).ok_or_else(|| damaged("its index can't be read"))

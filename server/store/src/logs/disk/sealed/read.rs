@@ -103,7 +103,11 @@ impl SealedReader<'_> {
         let frames = &self.0.frames;
         let mut number = frames.partition_point(|frame| frame.place.line <= place.line).saturating_sub(1);
         while left > 0 && (data.is_empty() || data.len() < max_bytes) && number < frames.len() {
-            let piece = self.0.piece(number)?;
+            let piece = match self.0.piece(number) {
+                // What is before a damaged piece is read all the same; who reads on is told.
+                Err(_) if !data.is_empty() => break,
+                piece => piece?,
+            };
             let begins = frames[number].place;
             let (text, piece_words) = if data.is_empty() { rest_of(&piece, begins, place)? } else { all_of(&piece) };
             let (mut count, mut end) = (0, 0);

@@ -8,10 +8,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::super::read::LogReader;
 use super::index::{FrameEntry, Index, WORDS_FRAME, seek_table, skippable_header};
-use super::{ZSTD_LEVEL, damaged, words};
-
-/// A piece has no more lines.
-const FRAME_MAX_LINES: u64 = 64 * 1024;
+use super::{FRAME_MAX_BYTES, FRAME_MAX_LINES, ZSTD_LEVEL, damaged, words};
 
 /// Writes all of a complete log; returns how long the file is. A piece is closed before it gets longer than `frame_bytes` (a
 /// single line may be). `Interrupted` as soon as `go_on` says no.
@@ -29,7 +26,7 @@ pub fn write_sealed(
         if !go_on() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let lines = log.lines(place, FRAME_MAX_LINES, frame_bytes)?;
+        let lines = log.lines(place, FRAME_MAX_LINES as u64, frame_bytes.min(FRAME_MAX_BYTES))?;
         if lines.lines() == 0 {
             return Err(damaged("its files are shorter than they should be"));
         }
@@ -60,6 +57,10 @@ impl<'a, W: Write> Writer<'a, W> {
     }
 
     fn piece(&mut self, lines: &LogLines) -> io::Result<()> {
+        if lines.data.len() > FRAME_MAX_BYTES {
+            let line = lines.place.line;
+            return Err(damaged(&format!("line {line} is longer than a sealed log can hold, {FRAME_MAX_BYTES} bytes")));
+        }
         let text = self.packer.compress(&lines.data)?;
         let words = self.packer.compress(&words::encode(&lines.words))?;
         let (text_packed, words_packed) = (length(text.len())?, length(words.len())?);
