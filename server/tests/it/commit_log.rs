@@ -7,6 +7,7 @@ use millrace_bench::wire::log_v1;
 use millrace_bench::wire::proglog::log_client::LogClient;
 use millrace_bench::wire::proglog::{ConsumeRequest, ProduceRequest, Record};
 use millrace_server::auth::Role;
+use millrace_server::config::RawLogConfig;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::app::{TestApp, Wire, within};
+use crate::app::{Options, TestApp, Wire, within};
 use crate::cas_client::{Remote, hex};
 
 /// How many records a test sends where many are meant.
@@ -52,6 +53,24 @@ impl Named {
         let answer = within("Consume", self.client.consume(request)).await?.into_inner();
         Ok(answer.record.expect("a record").value)
     }
+}
+
+#[tokio::test]
+async fn one_named_log_too_many_is_refused_and_those_that_are_there_go_on() {
+    let logs = RawLogConfig { named_max: Some(2), ..Default::default() };
+    let test = TestApp::start(Options { logs, ..Options::default() }).await;
+    for name in ["one", "two"] {
+        assert_eq!(Named::new(&test, None, name).produce(b"first").await.expect("a new log"), 0);
+    }
+    let refused = Named::new(&test, None, "three").produce(b"first").await.expect_err("one too many");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("the limit is 2 (--log-named-max)"), "{refused}");
+    assert_eq!(Named::new(&test, None, "two").produce(b"second").await.expect("it is there"), 1);
+    let metrics = reqwest::get(format!("{}/metrics", test.url)).await.expect("an answer").text().await.expect("text");
+    for line in ["millrace_events_refusing_logs 0", "millrace_events_held 0", "millrace_events_given_up_total 0"] {
+        assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
+    }
+    test.close().await;
 }
 
 #[tokio::test]
