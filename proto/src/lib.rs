@@ -7,6 +7,7 @@ pub mod expression;
 pub mod instance_name;
 pub mod mask_forms;
 pub mod mask_set;
+pub mod message_text;
 pub mod platform_properties;
 pub mod resource_name;
 pub mod task_content;

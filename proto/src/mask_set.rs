@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use crate::mask_forms::MaskForms;
+use crate::mask_forms::{MASK_MIN_CHARS, MASK_VALUE_MAX_BYTES, MaskForms};
 
 /// The most values of one set.
 pub const MASKS_MAX: usize = 10_000;
@@ -24,44 +24,92 @@ pub struct MaskSet {
     longest: usize,
 }
 
-/// Why a value is not masked.
+/// Why a value is not masked, or not wholly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotMasked {
-    /// Below [`crate::mask_forms::MASK_MIN_CHARS`].
+    /// Below [`MASK_MIN_CHARS`]: it is not masked.
     TooShort,
-    /// Over [`MASKS_MAX`], or too much for the search.
+    /// Over [`MASKS_MAX`], or too much for the search: it is not masked.
     TooMany,
+    /// Over [`MASK_VALUE_MAX_BYTES`]: it is masked as it is, in other spellings it is not.
+    TooLong,
+    /// Over [`MASK_ENCODED_MAX_BYTES`], with those before: it is masked as it is, in other spellings it is not.
+    TooManySpellings,
+}
+
+/// A value that is not masked, or not wholly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place among those that were given, from 0.
+    pub index: usize,
+    /// Why.
+    pub why: NotMasked,
+}
+
+impl NotMasked {
+    /// Whether the value itself is masked.
+    pub fn as_it_is(self) -> bool {
+        matches!(self, Self::TooLong | Self::TooManySpellings)
+    }
+}
+
+/// With the limit, for people: `is not masked: ...`.
+impl std::fmt::Display for NotMasked {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooShort => write!(out, "is not masked: it has fewer than {MASK_MIN_CHARS} characters"),
+            Self::TooMany => write!(out, "is not masked: it is one of more than {MASKS_MAX} values"),
+            Self::TooLong => write!(
+                out,
+                "is masked only as it is, not in base64 and other spellings: it is longer than {MASK_VALUE_MAX_BYTES} bytes"
+            ),
+            Self::TooManySpellings => write!(
+                out,
+                "is masked only as it is, not in base64 and other spellings: those of all values take more than \
+                 {MASK_ENCODED_MAX_BYTES} bytes"
+            ),
+        }
+    }
 }
 
 impl MaskSet {
-    /// The set of these values, and why some are not in it. Empty values are no values.
-    pub fn new<'v>(values: impl IntoIterator<Item = &'v str>) -> (Self, Vec<NotMasked>) {
+    /// The set of these values, and why some are not in it, or not in all spellings. Empty values are no values.
+    pub fn new<'v>(values: impl IntoIterator<Item = &'v str>) -> (Self, Vec<Refused>) {
         let mut refused = Vec::new();
-        let (mut forms, mut encoded) = (Vec::new(), Vec::new());
-        for (count, value) in values.into_iter().filter(|value| !value.is_empty()).enumerate() {
-            if count >= MASKS_MAX {
-                refused.push(NotMasked::TooMany);
+        let mut forms = Vec::new();
+        let (mut taken, mut last) = (0, 0);
+        let mut room = MASK_ENCODED_MAX_BYTES;
+        for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+            let mut refuse = |why| refused.push(Refused { index, why });
+            if taken >= MASKS_MAX {
+                refuse(NotMasked::TooMany);
                 continue;
             }
-            let of = MaskForms::of(value);
-            if of.plain.is_empty() {
-                refused.push(NotMasked::TooShort);
+            let MaskForms { plain, encoded } = MaskForms::of(value);
+            if plain.is_empty() {
+                refuse(NotMasked::TooShort);
+                continue;
             }
-            forms.extend(of.plain);
-            encoded.extend(of.encoded);
+            (taken, last) = (taken + 1, index);
+            if value.len() > MASK_VALUE_MAX_BYTES {
+                refuse(NotMasked::TooLong);
+            }
+            let bytes = encoded.iter().map(Vec::len).sum();
+            forms.extend(plain);
+            match room.checked_sub(bytes) {
+                Some(left) => {
+                    room = left;
+                    forms.extend(encoded);
+                }
+                None => refuse(NotMasked::TooManySpellings),
+            }
         }
-        let mut room = MASK_ENCODED_MAX_BYTES;
-        forms.extend(encoded.into_iter().take_while(|form| {
-            let fits = form.len() <= room;
-            room = room.saturating_sub(form.len());
-            fits
-        }));
         let mut forms: Vec<Box<[u8]>> = forms.into_iter().map(Vec::into_boxed_slice).collect();
         forms.sort_unstable();
         forms.dedup();
         match Self::of_forms(forms) {
             Some(set) => (set, refused),
-            None => (Self::default(), vec![NotMasked::TooMany]),
+            None => (Self::default(), (0..=last).map(|index| Refused { index, why: NotMasked::TooMany }).collect()),
         }
     }
 
@@ -116,12 +164,22 @@ impl MaskSet {
     /// whose end has not arrived yet. 0 when there is no such place.
     pub fn cut(&self, bytes: &[u8], wish: usize) -> usize {
         let mut cut = wish.min(bytes.len() - self.begun(bytes));
-        for found in self.find(bytes).into_iter().rev() {
-            if found.start < cut && cut < found.end {
-                cut = found.start;
+        let Some(finder) = self.finder.as_ref().filter(|finder| finder.is_match(bytes)) else { return cut };
+        // Each on its own: between two that only touch may be cut.
+        let mut found: Vec<_> = finder.find_overlapping_iter(bytes).map(|found| found.range()).collect();
+        found.sort_unstable_by_key(|found| std::cmp::Reverse(found.end));
+        let mut found = found.into_iter().peekable();
+        loop {
+            // The first that begins of those that end after the cut.
+            let mut first = cut;
+            while let Some(after) = found.next_if(|found| found.end > cut) {
+                first = first.min(after.start);
             }
+            if first == cut {
+                return cut;
+            }
+            cut = first;
         }
-        cut
     }
 
     /// How many bytes at the end may be the beginning of a masked value.
@@ -172,11 +230,31 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        assert_eq!(MaskSet::new(["ab", "", "abc"]).1, [NotMasked::TooShort]);
+        let refused = |index, why| Refused { index, why };
+        assert_eq!(MaskSet::new(["", "ab", "abc"]).1, [refused(1, NotMasked::TooShort)]);
         let many: Vec<String> = (0..=MASKS_MAX).map(|number| format!("secret-{number:05}")).collect();
-        let (set, refused) = MaskSet::new(many.iter().map(String::as_str));
-        assert_eq!(refused, [NotMasked::TooMany]);
+        let (set, not) = MaskSet::new(many.iter().map(String::as_str));
+        assert_eq!(not.last(), Some(&refused(MASKS_MAX, NotMasked::TooMany)));
+        assert!(not.iter().all(|one| one.why.as_it_is() || one.index == MASKS_MAX), "all others are found as they are");
         assert!(set.is_in(many[MASKS_MAX - 1].as_bytes()) && !set.is_in(many[MASKS_MAX].as_bytes()));
+    }
+
+    /// Neither what is too long nor what is too much is left out silently, and the value itself is found all the same.
+    #[test]
+    fn what_is_masked_only_as_it_is() {
+        let long = format!("x{}", "0123456789".repeat(MASK_VALUE_MAX_BYTES / 10 + 1));
+        let (set, refused) = MaskSet::new(["hunter2/", &long]);
+        assert_eq!(refused, [Refused { index: 1, why: NotMasked::TooLong }]);
+        assert!(set.is_in(long.as_bytes()) && set.is_in(b"hunter2%2F"));
+        // The spellings of one fill most of the room, the next has none left, a small one after it has.
+        let large = ["a", "b"].map(|one| (0..1_200).map(|part| format!("{one}{part}+/\"")).collect::<String>());
+        let (set, refused) = MaskSet::new([large[0].as_str(), &large[1], "hunter2/"]);
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!(refused[0].why, NotMasked::TooManySpellings);
+        assert!(large.iter().all(|value| set.is_in(value.as_bytes())) && set.is_in(b"hunter2%2F"));
+        for why in [NotMasked::TooLong, NotMasked::TooManySpellings, NotMasked::TooMany, NotMasked::TooShort] {
+            assert!(why.to_string().starts_with("is ") && why.to_string().contains(char::is_numeric), "{why}");
+        }
     }
 
     #[test]
@@ -188,6 +266,7 @@ mod tests {
         assert_eq!(set.cut(b"secret", 6), 6);
         assert_eq!(set.cut(b"secre", 5), 0);
         assert_eq!(set.cut(b"secret\n", 7), 7);
+        assert_eq!(set.cut(b"secretsecretsecret\n", 14), 12, "between two");
     }
 
     #[test]

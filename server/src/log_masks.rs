@@ -7,11 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use millrace_engine::logs::{LogRoom, mask_file_values};
+use millrace_proto::mask_set::Refused;
 
 /// How often the file is looked at, in milliseconds.
 const LOOK_MS: u64 = 2_000;
 /// The largest mask file.
 const MASK_FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// So many values are named that can't be masked as they should; the others are counted.
+const MASK_WARNINGS_MAX: usize = 20;
 
 /// Fills the masks of a log room.
 pub struct LogMaskFile {
@@ -30,7 +33,7 @@ impl LogMaskFile {
     pub fn open(logs: Arc<LogRoom>, file: Option<PathBuf>, own: Vec<String>) -> Result<Self> {
         let mut masks = Self { logs, file, own, first: None };
         masks.first = masks.seen();
-        masks.read()?;
+        masks.read()?.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(masks)
     }
 
@@ -52,8 +55,9 @@ impl LogMaskFile {
                 continue;
             }
             match self.read() {
-                Ok(()) => {
+                Ok(warnings) => {
                     tracing::info!("the mask file was read again");
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                     seen = now;
                 }
                 // What was masked before still is.
@@ -69,7 +73,9 @@ impl LogMaskFile {
         Some((meta.modified().ok()?, meta.len()))
     }
 
-    fn read(&self) -> Result<()> {
+    /// Reads the file and masks what is in it; answers what to say of values that can't be masked as they should. It names
+    /// lines and limits, and never a value.
+    fn read(&self) -> Result<Vec<String>> {
         let text = match &self.file {
             None => String::new(),
             Some(path) => {
@@ -79,13 +85,21 @@ impl LogMaskFile {
                 std::fs::read_to_string(path).with_context(what)?
             }
         };
-        let own = self.own.iter().map(String::as_str);
-        let refused = self.logs.masks().replace(own.chain(mask_file_values(&text)));
-        if !refused.is_empty() {
-            let (count, why) = (refused.len(), refused[0]);
-            tracing::warn!(count, ?why, "some values of the mask file are not masked");
+        let of_file: Vec<_> = mask_file_values(&text).collect();
+        let values = of_file.iter().map(|value| value.value).chain(self.own.iter().map(String::as_str));
+        let refused = self.logs.masks().replace(values);
+        let mut warnings: Vec<String> = refused
+            .iter()
+            .take(MASK_WARNINGS_MAX)
+            .map(|Refused { index, why }| match of_file.get(*index) {
+                Some(value) => format!("--log-mask-file: line {}: the value {why}", value.line),
+                None => format!("a secret of the server's own settings {why}"),
+            })
+            .collect();
+        if let Some(more) = refused.len().checked_sub(MASK_WARNINGS_MAX).filter(|more| *more > 0) {
+            warnings.push(format!("--log-mask-file: {more} more values are not masked, or not in all spellings"));
         }
-        Ok(())
+        Ok(warnings)
     }
 }
 
@@ -125,6 +139,31 @@ mod tests {
         tokio::time::timeout(Duration::from_mins(1), changed).await.expect("it is read again");
         assert!(!masked(&logs, "hunter2") && masked(&logs, "own-token"));
         reading.abort();
+    }
+
+    #[test]
+    fn what_is_not_masked_is_named_by_its_line_and_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("masks");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            LogMaskFile { logs: room(), file: Some(path.clone()), own: vec!["own-token".into()], first: None }
+                .read()
+                .unwrap()
+        };
+        assert_eq!(read("# fine\nhunter2\n"), Vec::<String>::new());
+        let long = "0123456789".repeat(7_000);
+        let warnings = read(&format!("# short, fine, long\nab\nhunter2\n\n{long}\n"));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("line 2:") && warnings[0].contains("fewer than 3 characters"), "{warnings:?}");
+        assert!(warnings[1].contains("line 5:") && warnings[1].contains("longer than 65536 bytes"), "{warnings:?}");
+        assert!(warnings.iter().all(|warning| !warning.contains("ab\n") && !warning.contains("0123456789")));
+        // So many that their spellings are too much, and then that they are too many themselves.
+        let many: String = (0..=10_000).map(|number| format!("secret-{number:05}\n")).collect();
+        let warnings = read(&many);
+        assert_eq!(warnings.len(), MASK_WARNINGS_MAX + 1);
+        assert!(warnings[0].contains("line ") && warnings[0].contains("1048576 bytes"), "{warnings:?}");
+        assert!(warnings[MASK_WARNINGS_MAX].contains(" more values"), "{warnings:?}");
     }
 
     #[test]

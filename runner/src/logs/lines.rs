@@ -1,18 +1,23 @@
-//! Bytes in chunks to lines. A line that is longer than a row becomes several rows, cut where no masked value is
-//! torn. Knows nothing of what lines mean.
+//! Bytes in chunks to lines. A line that is longer than a row becomes several rows, which say so, cut where no masked
+//! value is torn. Knows nothing of what lines mean.
 
-use super::mask::MaskSet;
+use super::mask::{MASK, MaskSet};
 
-/// The longest row: as much as a call to the server has. The server splits it further, and marks where.
-pub const ROW_MAX_BYTES: usize = 256 * 1024;
+/// The longest row: the longest line of a log.
+pub const ROW_MAX_BYTES: usize = 64 * 1024;
+
+/// The most bytes of a character beyond its first.
+const CHAR_REST_MAX_BYTES: usize = 3;
 
 /// What comes out of [`Lines`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// A line as it was printed, without its end.
     Whole(Vec<u8>),
-    /// A part of a line over [`ROW_MAX_BYTES`], already masked.
+    /// A part of a line over [`ROW_MAX_BYTES`], already masked; more of it comes.
     Part(Vec<u8>),
+    /// The last part of such a line.
+    End(Vec<u8>),
 }
 
 /// Collects one stream.
@@ -20,6 +25,8 @@ pub enum Line {
 pub struct Lines {
     pending: Vec<u8>,
     in_long_line: bool,
+    /// So many bytes at the beginning of `pending` are of a masked value that went out already, as [`MASK`].
+    masked: usize,
 }
 
 impl Lines {
@@ -29,7 +36,7 @@ impl Lines {
             self.pending.extend_from_slice(&chunk[..end]);
             chunk = &chunk[end + 1..];
             self.split(masks, out);
-            if self.pending.last() == Some(&b'\r') {
+            if self.pending.len() > self.masked && self.pending.last() == Some(&b'\r') {
                 self.pending.pop();
             }
             self.end_line(masks, out);
@@ -47,32 +54,44 @@ impl Lines {
 
     fn end_line(&mut self, masks: &MaskSet, out: &mut Vec<Line>) {
         let line = std::mem::take(&mut self.pending);
-        if !self.in_long_line {
+        if self.in_long_line {
+            out.push(Line::End(masks.apply_after(&line, self.masked).into_owned()));
+        } else {
             out.push(Line::Whole(line));
-        } else if !line.is_empty() {
-            out.push(Line::Part(masks.apply(&line).into_owned()));
         }
-        self.in_long_line = false;
+        (self.in_long_line, self.masked) = (false, 0);
     }
 
     fn split(&mut self, masks: &MaskSet, out: &mut Vec<Line>) {
         while self.pending.len() > ROW_MAX_BYTES {
-            let mut cut = masks.cut(&self.pending, ROW_MAX_BYTES);
-            while cut > 0 && self.pending.get(cut).is_some_and(|byte| byte & 0xC0 == 0x80) {
-                cut -= 1;
-            }
-            if cut == 0 {
-                // A masked value longer than a row, or bytes that are no text: wait for more, but not for ever.
-                if self.pending.len() < 4 * ROW_MAX_BYTES {
-                    return;
-                }
-                cut = ROW_MAX_BYTES;
+            let cut = self.between_characters(masks.cut(&self.pending, ROW_MAX_BYTES));
+            if cut <= self.masked {
+                self.mask_run(masks, out);
+                continue;
             }
             let rest = self.pending.split_off(cut);
             let part = std::mem::replace(&mut self.pending, rest);
-            out.push(Line::Part(masks.apply(&part).into_owned()));
-            self.in_long_line = true;
+            out.push(Line::Part(masks.apply_after(&part, self.masked).into_owned()));
+            (self.in_long_line, self.masked) = (true, 0);
         }
+    }
+
+    /// A place for the cut where no character is torn, if this is text.
+    fn between_characters(&self, cut: usize) -> usize {
+        let is_start = |at: &usize| self.pending.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80);
+        (cut.saturating_sub(CHAR_REST_MAX_BYTES)..=cut).rev().find(is_start).unwrap_or(cut)
+    }
+
+    /// Masked values overlap for longer than a row: all of them become one [`MASK`]. As much of them stays as one that
+    /// overlaps them, too, may have begun with.
+    fn mask_run(&mut self, masks: &MaskSet, out: &mut Vec<Line>) {
+        let end = masks.find(&self.pending).first().map_or(self.masked, |run| run.end).max(self.masked);
+        if self.masked == 0 {
+            out.push(Line::Part(MASK.into()));
+        }
+        self.masked = end.min(masks.longest().saturating_sub(1));
+        self.pending.drain(..end - self.masked);
+        self.in_long_line = true;
     }
 }
 
@@ -103,8 +122,12 @@ mod tests {
         let text = "ä".repeat(3 * ROW_MAX_BYTES / 2);
         let found = lines(&[b"x", text.as_bytes(), b"\nnext\n"], &Masks::default());
         let mut joined = Vec::new();
-        for line in &found[..found.len() - 1] {
-            let Line::Part(part) = line else { panic!("{line:?}") };
+        for (at, line) in found[..found.len() - 1].iter().enumerate() {
+            let part = match line {
+                Line::Part(part) if at + 2 < found.len() => part,
+                Line::End(part) if at + 2 == found.len() => part,
+                _ => panic!("piece {at} is not marked as it must be"),
+            };
             assert!(part.len() <= ROW_MAX_BYTES && std::str::from_utf8(part).is_ok());
             joined.extend_from_slice(part);
         }
@@ -136,11 +159,40 @@ mod tests {
         }
     }
 
+    /// Neither at their end nor in the middle is anything of values seen that overlap or touch for longer than a row.
+    #[test]
+    fn a_run_of_values_is_masked() {
+        let masks = Masks::default();
+        masks.add("aXa").expect("masked");
+        masks.add("hunter2").expect("masked");
+        for (value, count) in [("aX", 4 * ROW_MAX_BYTES), ("hunter2", ROW_MAX_BYTES)] {
+            let text = format!("a{}ahunter2 end", value.repeat(count));
+            for size in [1_000, 65_535, 100_001, text.len()] {
+                let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                let shown = joined(&chunks, &masks);
+                let rest = shown.replace("***", "");
+                let expected = if value == "aX" { " end" } else { "aa end" };
+                assert_eq!(rest, expected, "{value} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_just_fills_its_rows_has_an_end() {
+        for text in ["x".repeat(ROW_MAX_BYTES + 1) + "\n", "x".repeat(ROW_MAX_BYTES) + "\r\n"] {
+            let found = lines(&[text.as_bytes()], &Masks::default());
+            assert!(matches!(&found[..], [Line::Part(_), Line::End(_)]), "{}", text.len());
+        }
+        let bytes = vec![0x80; 2 * ROW_MAX_BYTES];
+        let found = lines(&[&bytes, b"\n"], &Masks::default());
+        assert!(matches!(&found[..], [Line::Part(_), Line::End(_)]), "no text: cut anywhere");
+    }
+
     fn joined(chunks: &[&[u8]], masks: &Masks) -> String {
         let mut joined = Vec::new();
         for line in lines(chunks, masks) {
             match line {
-                Line::Part(part) => joined.extend_from_slice(&part),
+                Line::Part(part) | Line::End(part) => joined.extend_from_slice(&part),
                 // What the writer masks.
                 Line::Whole(line) => joined.extend_from_slice(&masks.current().apply(&line)),
             }

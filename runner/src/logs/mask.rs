@@ -1,6 +1,7 @@
 //! Values that must not appear in any log, and their replacement. Knows nothing of where they come from.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use millrace_proto::mask_forms::MASK_MIN_CHARS;
@@ -24,7 +25,8 @@ pub struct Masks {
 pub struct MaskSet(mask_set::MaskSet);
 
 impl Masks {
-    /// Adds a value; each line of it is a mask of its own, because the log has lines, and so is each way to spell it.
+    /// Adds a value; each line of it is a mask of its own, because the log has lines, and so is each way to spell it. An
+    /// error may be of some of its spellings only ([`NotMasked::as_it_is`]).
     pub fn add(&self, value: &str) -> Result<(), NotMasked> {
         self.add_all([value]).pop().map_or(Ok(()), Err)
     }
@@ -49,13 +51,14 @@ impl Masks {
         if known.len() == before {
             return refused;
         }
-        let (set, too_many) = mask_set::MaskSet::new(known.iter().map(String::as_str));
-        if too_many.is_empty() {
+        let (set, not) = mask_set::MaskSet::new(known.iter().map(String::as_str));
+        if not.iter().all(|one| one.why.as_it_is()) {
             *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MaskSet(set));
         } else {
             known.truncate(before);
-            refused.extend(too_many);
         }
+        // Of those before it was said then.
+        refused.extend(not.into_iter().filter(|one| one.index >= before).map(|one| one.why));
         refused
     }
 
@@ -78,19 +81,37 @@ impl Masks {
 impl MaskSet {
     /// The bytes without masked values; values that overlap or touch become one [`MASK`].
     pub fn apply<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        self.apply_after(bytes, 0)
+    }
+
+    /// The same of all but the first bytes, which are of a value that has its [`MASK`] already.
+    pub fn apply_after<'b>(&self, bytes: &'b [u8], masked: usize) -> Cow<'b, [u8]> {
         let found = self.0.find(bytes);
         if found.is_empty() {
-            return Cow::Borrowed(bytes);
+            return Cow::Borrowed(&bytes[masked..]);
         }
-        let mut masked = Vec::with_capacity(bytes.len());
-        let mut from = 0;
+        let mut shown = Vec::with_capacity(bytes.len());
+        let (mut from, mut goes_on) = (masked, masked > 0);
         for value in found {
-            masked.extend_from_slice(&bytes[from..value.start]);
-            masked.extend_from_slice(MASK.as_bytes());
-            from = value.end;
+            goes_on &= value.start <= from;
+            if !goes_on {
+                shown.extend_from_slice(&bytes[from..value.start]);
+                shown.extend_from_slice(MASK.as_bytes());
+            }
+            from = from.max(value.end);
         }
-        masked.extend_from_slice(&bytes[from..]);
-        Cow::Owned(masked)
+        shown.extend_from_slice(&bytes[from..]);
+        Cow::Owned(shown)
+    }
+
+    /// Where masked values are, in order; those that overlap or touch are one.
+    pub fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        self.0.find(bytes)
+    }
+
+    /// The length of the longest form.
+    pub fn longest(&self) -> usize {
+        self.0.longest()
     }
 
     /// Where bytes may be cut, at or before `wish`, so that no masked value is torn: neither one that is there nor
@@ -151,9 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_masked_only_as_it_is_is_masked() {
+        let masks = masks(&["hunter2"]);
+        let long = "0123456789".repeat(7_000);
+        assert_eq!(masks.add(&long), Err(NotMasked::TooLong));
+        assert_eq!(masks.text(&format!("hunter2 {long}")), "*** ***");
+        assert_eq!(masks.add("one more"), Ok(()), "said once");
+    }
+
+    #[test]
     fn too_many_are_refused_and_the_others_stay() {
         let many: Vec<String> = (0..MASKS_MAX).map(|number| format!("secret-{number:05}")).collect();
-        let masks = masks(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let masks = Masks::default();
+        let refused = masks.add_all(many.iter().map(String::as_str));
+        assert!(refused.iter().all(|why| *why == NotMasked::TooManySpellings), "{refused:?}");
         assert_eq!(masks.add("one more"), Err(NotMasked::TooMany));
         assert_eq!(masks.text("secret-00000 secret-09999 one more"), "*** *** one more");
     }

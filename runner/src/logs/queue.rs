@@ -10,6 +10,10 @@ pub const LOG_BUFFER_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// What a row costs beyond its text.
 pub const ROW_OVERHEAD_BYTES: usize = 32;
 
+/// A batch that begins with a piece of a line has so much of what follows, at least if it is there: as much as a masked
+/// value may have.
+const BATCH_AFTER_PIECE_BYTES: usize = 8 * 1024;
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -19,6 +23,8 @@ pub struct Row {
     pub time_ms: i64,
     /// Printed to standard error.
     pub stderr: bool,
+    /// Its line goes on in the next row.
+    pub goes_on: bool,
 }
 
 impl Row {
@@ -109,6 +115,12 @@ impl Queue {
         (state.bytes, state.closed)
     }
 
+    /// The number that the next row will have.
+    pub fn end(&self) -> u64 {
+        let state = self.state();
+        state.first + state.rows.len() as u64
+    }
+
     /// Resolves when something has changed since the last look.
     pub async fn changed(&self) {
         self.arrived.notified().await;
@@ -117,10 +129,13 @@ impl Queue {
     /// The first rows, up to `max_bytes` (at least one), without taking them out.
     pub fn batch(&self, max_bytes: usize) -> Batch {
         let state = self.state();
-        let mut bytes = 0;
-        let fits = state.rows.iter().take_while(|row| {
+        let (mut bytes, mut after_first) = (0, 0);
+        let begins_with_piece = state.rows.front().is_some_and(|row| row.goes_on);
+        let fits = state.rows.iter().enumerate().take_while(|(at, row)| {
             bytes += row.cost();
-            bytes <= max_bytes
+            let more = begins_with_piece && after_first < BATCH_AFTER_PIECE_BYTES;
+            after_first += if *at == 0 { 0 } else { row.text.len() };
+            bytes <= max_bytes || more
         });
         let count = fits.count().max(1).min(state.rows.len());
         let rows = state.rows.iter().take(count).cloned().collect();

@@ -15,6 +15,8 @@ use crate::job::{Stop, StopSwitch, Verdict};
 
 /// The most bytes in one call.
 pub const LOG_BATCH_MAX_BYTES: usize = 256 * 1024;
+/// The most bytes in one call when the server has to see more of a line before it takes any of it.
+pub const LOG_BATCH_HELD_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The shortest time from one call to the next, unless there is a whole batch. A line after a pause goes at once.
 pub const LOG_BATCH_INTERVAL_MS: u64 = 50;
 
@@ -62,19 +64,30 @@ async fn run(target: UploadTarget, queue: Arc<Queue>) {
 async fn upload(target: &UploadTarget, queue: &Queue) -> Result<(), String> {
     let mut backoff = Backoff::default();
     let mut next_call = Instant::now();
+    let mut max_bytes = LOG_BATCH_MAX_BYTES;
+    let mut seen = None;
     loop {
-        wait_for_rows(queue, next_call).await;
+        wait_for_rows(queue, next_call, seen.take()).await;
         next_call = Instant::now() + Duration::from_millis(LOG_BATCH_INTERVAL_MS);
-        let batch = queue.batch(LOG_BATCH_MAX_BYTES);
-        let end = batch.index + batch.rows.len() as u64;
+        let batch = queue.batch(max_bytes);
+        let (begin, end) = (batch.index, batch.index + batch.rows.len() as u64);
+        let pieces = batch.rows.iter().rev().take_while(|row| row.goes_on).count() as u64;
         let last = batch.last;
         match target.api.update_log(request(&target.address, batch)).await {
             Ok(stored) if u64::try_from(stored).is_ok_and(|stored| stored <= end && queue.acknowledge(stored)) => {
-                if last && stored as u64 == end {
+                let stored = stored as u64;
+                if last && stored == end {
                     return Ok(());
                 }
-                if stored as u64 == end {
+                if stored == end {
                     backoff.reset();
+                    max_bytes = LOG_BATCH_MAX_BYTES;
+                } else if !last && stored >= begin.max(end - pieces) {
+                    // Of a line that goes on the server may want to see more before it takes the last pieces.
+                    backoff.reset();
+                    seen = Some(end);
+                    max_bytes =
+                        if stored == begin { LOG_BATCH_HELD_MAX_BYTES.min(2 * max_bytes) } else { LOG_BATCH_MAX_BYTES };
                 } else {
                     backoff.wait().await;
                 }
@@ -100,10 +113,15 @@ async fn upload(target: &UploadTarget, queue: &Queue) -> Result<(), String> {
     }
 }
 
-/// Until there is something to send and it is time to, or there is a whole batch, or the end is reached.
-async fn wait_for_rows(queue: &Queue, next_call: Instant) {
+/// Until there is something to send (more than was `seen`) and it is time to, or there is a whole batch, or the end is
+/// reached.
+async fn wait_for_rows(queue: &Queue, next_call: Instant, seen: Option<u64>) {
     loop {
         let (bytes, closed) = queue.fill();
+        if !closed && seen.is_some_and(|seen| queue.end() <= seen) {
+            queue.changed().await;
+            continue;
+        }
         if closed || bytes >= LOG_BATCH_MAX_BYTES || (bytes > 0 && Instant::now() >= next_call) {
             return;
         }
@@ -120,12 +138,25 @@ async fn wait_for_rows(queue: &Queue, next_call: Instant) {
 
 fn request(address: &UpdateLogRequest, batch: Batch) -> UpdateLogRequest {
     let mut stderr_bits = vec![0_u8; batch.rows.len().div_ceil(8)];
+    let mut continued_bits = vec![0_u8; batch.rows.len().div_ceil(8)];
     let mut times = Vec::with_capacity(batch.rows.len());
     let mut rows = Vec::with_capacity(batch.rows.len());
     for (at, row) in batch.rows.into_iter().enumerate() {
         stderr_bits[at / 8] |= u8::from(row.stderr) << (at % 8);
+        continued_bits[at / 8] |= u8::from(row.goes_on) << (at % 8);
         times.push(row.time_ms);
         rows.push(row.text);
     }
-    UpdateLogRequest { index: batch.index as i64, rows, times, stderr_bits, no_more: batch.last, ..address.clone() }
+    if continued_bits.iter().all(|byte| *byte == 0) {
+        continued_bits.clear();
+    }
+    UpdateLogRequest {
+        index: batch.index as i64,
+        rows,
+        times,
+        stderr_bits,
+        continued_bits,
+        no_more: batch.last,
+        ..address.clone()
+    }
 }

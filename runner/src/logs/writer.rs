@@ -25,6 +25,8 @@ pub struct LogWriter {
     masks: Arc<Masks>,
     /// The token that gives workflow commands back, while they are stopped.
     stopped: Option<String>,
+    /// The stream whose line the last row leaves open.
+    open: Option<Stream>,
 }
 
 impl LogWriter {
@@ -32,7 +34,7 @@ impl LogWriter {
     pub fn open(target: UploadTarget, budget: Budget, masks: Arc<Masks>) -> (Self, Upload) {
         let queue = Arc::new(Queue::new(budget));
         let upload = Upload::start(target, Arc::clone(&queue));
-        (Self { queue, masks, stopped: None }, upload)
+        (Self { queue, masks, stopped: None, open: None }, upload)
     }
 
     /// The masks that apply.
@@ -43,7 +45,8 @@ impl LogWriter {
     /// A line that a process printed.
     pub async fn printed(&mut self, stream: Stream, line: Line) {
         match line {
-            Line::Part(masked) => self.push(String::from_utf8_lossy(&masked).into_owned(), stream).await,
+            Line::Part(masked) => self.piece(&masked, stream, true).await,
+            Line::End(masked) => self.piece(&masked, stream, false).await,
             Line::Whole(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 if text.trim_start().starts_with("::") && self.command(&text, stream).await {
@@ -99,7 +102,12 @@ impl LogWriter {
     async fn add_mask(&mut self, value: &str, stream: Stream) {
         match self.masks.add(value) {
             Ok(()) => self.row("::add-mask::***", stream).await,
-            Err(refused) => self.warning(&not_masked(refused)).await,
+            Err(refused) => {
+                if refused.as_it_is() {
+                    self.row("::add-mask::***", stream).await;
+                }
+                self.warning(&not_masked(refused)).await;
+            }
         }
     }
 
@@ -114,12 +122,28 @@ impl LogWriter {
 
     async fn row(&mut self, text: &str, stream: Stream) {
         let masked = self.masks.text(text);
-        self.push(masked, stream).await;
+        self.end_open_line().await;
+        self.push(masked, stream, false).await;
     }
 
-    async fn push(&mut self, text: String, stream: Stream) {
+    /// A piece of a long line. What another stream prints meanwhile stands where it came, and the line is in two.
+    async fn piece(&mut self, masked: &[u8], stream: Stream, goes_on: bool) {
+        if self.open.is_some_and(|open| open != stream) {
+            self.end_open_line().await;
+        }
+        self.open = goes_on.then_some(stream);
+        self.push(String::from_utf8_lossy(masked).into_owned(), stream, goes_on).await;
+    }
+
+    async fn end_open_line(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.push(String::new(), open, false).await;
+        }
+    }
+
+    async fn push(&mut self, text: String, stream: Stream, goes_on: bool) {
         let stderr = stream == Stream::Error;
-        self.queue.push(Row { text, time_ms: now_ms(), stderr }).await;
+        self.queue.push(Row { text, time_ms: now_ms(), stderr, goes_on }).await;
     }
 }
 
@@ -129,12 +153,7 @@ impl Drop for LogWriter {
     }
 }
 
-/// What to say about a value that is not masked.
+/// What to say about a value that is not masked, or not wholly.
 pub fn not_masked(refused: NotMasked) -> String {
-    match refused {
-        NotMasked::TooShort => {
-            format!("a value to mask has fewer than {} characters and is not masked", super::mask::MASK_MIN_CHARS)
-        }
-        NotMasked::TooMany => format!("more than {} values to mask: the rest is not masked", super::mask::MASKS_MAX),
-    }
+    format!("a value to mask {refused}")
 }

@@ -31,6 +31,8 @@ pub struct StoredRow {
     pub text: String,
     pub time_ms: i64,
     pub stderr: bool,
+    /// Its line goes on in the next row.
+    pub goes_on: bool,
 }
 
 /// One stored log.
@@ -48,6 +50,8 @@ pub struct Heard {
     pub fetches: Vec<wire::FetchTaskRequest>,
     pub updates: Vec<wire::UpdateTaskRequest>,
     pub log_calls: u64,
+    /// So many pieces at the end of an open line are not taken before more has come.
+    pub keep_pieces: usize,
     pub logs: BTreeMap<(String, u32), StoredLog>,
     /// Final states by run.
     pub finals: BTreeMap<String, wire::UpdateTaskRequest>,
@@ -424,15 +428,23 @@ impl Heard {
         }
         assert!(request.rows.len() == request.times.len(), "a time for each row");
         assert!(request.stderr_bits.len() == request.rows.len().div_ceil(8), "a bit for each row");
+        let is_set = |bits: &[u8], at: usize| bits.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+        let goes_on = |at: &usize| is_set(&request.continued_bits, *at);
+        // As one that looks for masked values: the last pieces of an open line are taken when more has come.
+        let mut taken = request.rows.len();
+        if self.keep_pieces > 0 && !request.no_more && (0..taken).next_back().as_ref().is_some_and(goes_on) {
+            taken = taken.saturating_sub(self.keep_pieces);
+        }
         let log = self.logs.entry((request.tx_uuid.clone(), request.action_idx)).or_default();
         let stored = log.rows.len();
         let index = usize::try_from(request.index).expect("not negative");
         assert!(index <= stored, "a gap: {index} after {stored}");
-        for (at, text) in request.rows.iter().enumerate() {
+        for (at, text) in request.rows.iter().enumerate().take(taken) {
             let row = StoredRow {
                 text: text.clone(),
                 time_ms: request.times[at],
-                stderr: request.stderr_bits[at / 8] >> (at % 8) & 1 == 1,
+                stderr: is_set(&request.stderr_bits, at),
+                goes_on: goes_on(&at),
             };
             match log.rows.get(index + at) {
                 Some(old) => assert_eq!(*old, row, "a row was sent again and is another"),

@@ -110,16 +110,65 @@ async fn other_bytes_at_the_same_place_stop_the_task() {
     fixture.finish().await;
 }
 
+/// The longest line of a log.
+const LINE_MAX_BYTES: usize = 64 * 1024;
+
+/// In pieces that are marked, also with a server that takes some of them only when it has seen more, or a whole batch more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_huge_line_is_split() {
+async fn a_huge_line_is_split_and_marked() {
+    for keep_pieces in [0, 1, 5] {
+        let fixture = Fixture::start().await;
+        fixture.server.set(|heard| heard.keep_pieces = keep_pieces);
+        let job = task([sh("head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end; head -c 70000 /dev/zero | tr '\\0' y")]);
+        assert_eq!(fixture.run(&job).await.state, "success");
+        let rows = fixture.server.rows(&job.tx_uuid, 0);
+        let end = rows.iter().position(|row| row.text == "end").expect("the line after it");
+        let (last, parts) = rows[..end].split_last().expect("pieces");
+        assert!(parts.len() >= 10_000_000 / LINE_MAX_BYTES && parts.iter().all(|part| part.goes_on), "{keep_pieces}");
+        assert!(!last.goes_on && rows.iter().all(|row| row.text.len() <= LINE_MAX_BYTES));
+        assert_eq!(rows[..end].iter().map(|row| row.text.len()).sum::<usize>(), 10_000_000);
+        let after: Vec<(usize, bool)> = rows[end..].iter().map(|row| (row.text.len(), row.goes_on)).collect();
+        assert_eq!(after, [(3, false), (LINE_MAX_BYTES, true), (70_000 - LINE_MAX_BYTES, false)]);
+        fixture.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_line_is_not_sent_again_and_again() {
     let fixture = Fixture::start().await;
-    let job = task([sh("head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end")]);
-    assert_eq!(fixture.run(&job).await.state, "success");
-    let texts = fixture.server.texts(&job.tx_uuid, 0);
-    let (last, parts) = texts.split_last().expect("rows");
-    assert_eq!(last, "end");
-    assert!(parts.len() >= 10_000_000 / (256 * 1024) && parts.iter().all(|part| part.len() <= 256 * 1024));
-    assert_eq!(parts.iter().map(String::len).sum::<usize>(), 10_000_000);
+    fixture.server.set(|heard| heard.keep_pieces = 1);
+    let job = task([sh("head -c 200000 /dev/zero | tr '\\0' x; while [ ! -e go ]; do sleep 0.02; done; echo; echo done")]);
+    fixture.server.give(&job);
+    fixture.server.row(&job.tx_uuid, &"x".repeat(LINE_MAX_BYTES)).await;
+    // So long that it would be sent ten times.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let calls = fixture.server.heard().log_calls;
+    assert!(calls <= 4, "{calls} calls");
+    std::fs::write(fixture.work().join(&job.tx_uuid).join("go"), "").expect("writes");
+    fixture.server.row(&job.tx_uuid, "done").await;
+    assert_eq!(fixture.server.final_state(&job.tx_uuid).await.state, "success");
+    fixture.finish().await;
+}
+
+/// What comes from elsewhere while a line is open stands where it came, and does not become a part of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_rows_end_an_open_line() {
+    let fixture = Fixture::start().await;
+    let job = task([sh("head -c 140000 /dev/zero | tr '\\0' x; while [ ! -e go ]; do sleep 0.02; done
+        echo broken >&2; while [ ! -e on ]; do sleep 0.02; done; head -c 140000 /dev/zero | tr '\\0' y; echo")]);
+    fixture.server.give(&job);
+    fixture.server.row(&job.tx_uuid, &"x".repeat(LINE_MAX_BYTES)).await;
+    std::fs::write(fixture.work().join(&job.tx_uuid).join("go"), "").expect("writes");
+    fixture.server.row(&job.tx_uuid, "broken").await;
+    std::fs::write(fixture.work().join(&job.tx_uuid).join("on"), "").expect("writes");
+    assert_eq!(fixture.server.final_state(&job.tx_uuid).await.state, "success");
+    let rows = fixture.server.rows(&job.tx_uuid, 0);
+    let at = rows.iter().position(|row| row.stderr).expect("it is there");
+    assert_eq!((rows[at].text.as_str(), rows[at].goes_on), ("broken", false));
+    assert_eq!((rows[at - 1].text.as_str(), rows[at - 1].goes_on, rows[at - 1].stderr), ("", false, false));
+    assert!(rows[..at - 1].iter().all(|row| row.goes_on) && rows[at + 1].goes_on);
+    let printed: String = rows.iter().filter(|row| !row.stderr).map(|row| row.text.as_str()).collect();
+    assert_eq!(printed, "x".repeat(140_000) + &"y".repeat(140_000));
     fixture.finish().await;
 }
 

@@ -35,13 +35,23 @@ pub async fn append(app: &App, request: wire::UpdateLogRequest, runner: Option<&
     }
     let id = job.log_id(&request.tx_uuid, action).ok_or_else(|| Error::Precondition("the job has not begun".into()))?;
     let id = LogId::parse(&id)?;
-    let mut batch = app.logs.batch();
+    let mut batch = app.logs.batch_for(&id);
     let now_ms = app.clock.now_ms();
     for (place, text) in request.rows.iter().enumerate() {
-        let stderr = request.stderr_bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1);
+        let stderr = is_set(&request.stderr_bits, place);
         let time_ms = request.times.get(place).copied().unwrap_or(now_ms);
-        batch.push(Row { time_ms, stderr, text: text.as_bytes() })?;
+        let row = Row { time_ms, stderr, text: text.as_bytes() };
+        if is_set(&request.continued_bits, place) {
+            batch.push_part(row)?;
+        } else {
+            batch.push(row)?;
+        }
     }
     app.metrics.log_rows(&request.rows);
     Ok(app.logs.append(&id, index, batch, request.no_more).await?)
+}
+
+/// The bit of a row, packed from the lowest bit of the first byte.
+fn is_set(bits: &[u8], place: usize) -> bool {
+    bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1)
 }

@@ -25,7 +25,7 @@ use super::store::{
 use super::told::{self, Before};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::logs::{LogError, LogId, LogRoom};
+use crate::logs::{LogError, LogId, LogRoom, MessageMasks};
 
 /// How often what is old is looked for, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 60_000;
@@ -35,6 +35,8 @@ const SILENCE_EVERY_MS: i64 = 1_000;
 const TICK_MAX: u32 = 100;
 /// The longest a publisher may ask to be silent, in milliseconds.
 const TIMEOUT_MAX_MS: i64 = 24 * 3_600_000;
+/// What an event is, by the name of its type.
+const EVENT_TYPE: &str = "google.devtools.build.v1.BuildEvent";
 /// Build events of a build as such that a document shows.
 const BUILD_STEPS_MAX: u32 = 10;
 
@@ -45,6 +47,7 @@ pub struct Invocations {
     clock: Arc<dyn Clock>,
     limits: InvocationLimits,
     live: LiveTable,
+    masks: MessageMasks,
     opened_ms: i64,
     looked_ms: AtomicI64,
     pruned_ms: AtomicI64,
@@ -65,8 +68,17 @@ impl Invocations {
         limits: InvocationLimits,
     ) -> Self {
         let opened_ms = clock.now_ms();
-        let live = LiveTable::default();
-        Self { store, logs, clock, limits, live, opened_ms, looked_ms: AtomicI64::new(0), pruned_ms: AtomicI64::new(0) }
+        Self {
+            store,
+            logs,
+            clock,
+            limits,
+            live: LiveTable::default(),
+            masks: MessageMasks::default(),
+            opened_ms,
+            looked_ms: AtomicI64::new(0),
+            pruned_ms: AtomicI64::new(0),
+        }
     }
 
     /// Notes that a stream is open, for as long as the answer lives.
@@ -76,7 +88,8 @@ impl Invocations {
 
     /// Stores events; when this returns they are durable. Those that were stored before are left out. `Precondition` when
     /// one is missing before the first.
-    pub async fn publish(&self, publication: Publication) -> Result<()> {
+    pub async fn publish(&self, mut publication: Publication) -> Result<()> {
+        self.mask(&mut publication)?;
         if publication.stream.invocation_id.is_empty() {
             return self.publish_build(publication).await;
         }
@@ -102,6 +115,23 @@ impl Invocations {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Covers what is masked in logs in all that is stored and shown of events: command lines, variables, what was printed.
+    fn mask(&self, publication: &mut Publication) -> Result<()> {
+        let Some(set) = self.logs.masks().current().filter(|set| !set.is_empty()) else { return Ok(()) };
+        for Numbered { event, .. } in &mut publication.events {
+            let mut bytes = event.encode_to_vec();
+            if self.masks.cover(&set, EVENT_TYPE, &mut bytes) {
+                *event = wire::BuildEvent::decode_from_slice(&bytes).map_err(Error::internal)?;
+            }
+        }
+        for keyword in &mut publication.keywords {
+            if set.is_in(keyword.as_bytes()) {
+                "*".repeat(keyword.len()).clone_into(keyword);
+            }
+        }
+        Ok(())
     }
 
     async fn store_events(&self, state: &mut State, publication: Publication) -> Result<()> {

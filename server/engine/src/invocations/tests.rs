@@ -107,6 +107,46 @@ fn event(event: Event) -> wire::BuildEvent {
     wire::BuildEvent { event: Some(event), ..Default::default() }
 }
 
+/// Nothing of a masked value is in what is stored of an event, nor in what is shown; all else stays, and can be read.
+#[tokio::test]
+async fn events_are_stored_masked() {
+    let scene = Scene::new();
+    assert_eq!(scene.logs.masks().replace(["hunter2/päss"]), []);
+    let started = json!({"id": {"started": {}}, "started": {"uuid": "u", "command": "build",
+        "optionsDescription": "--remote_header=x=hunter2/päss --keep"}});
+    let line = json!({"id": {"unstructuredCommandLine": {}}, "unstructuredCommandLine": {
+        "args": ["--action_env=PW=hunter2/päss", "--action_env=PW=hunter2%2Fp%C3%A4ss", "//app:all"]}});
+    let status = json!({"id": {"workspaceStatus": {}}, "workspaceStatus": {
+        "item": [{"key": "URL", "value": "https://u:hunter2/päss@git"}]}});
+    let events = vec![bazel(started), bazel(line), bazel(status), prints("pw: hunter2/päss\n"), built("//app:x")];
+    let sizes: Vec<usize> = events.iter().map(Message::encode_to_vec).map(|bytes| bytes.len()).collect();
+    let publication = Publication {
+        stream: stream("i", component::TOOL),
+        events: (1..).zip(events).map(|(sequence, event)| Numbered { sequence, event }).collect(),
+        keywords: vec!["user=hunter2/päss".into(), "kept".into()],
+        check_preceding: false,
+        timeout_ms: None,
+    };
+    scene.invocations.publish(publication).await.unwrap();
+    let row = scene.invocations.row(None, "i").await.unwrap();
+    let stored = scene.invocations.events(&row, EventPosition::default(), 100, 1 << 20).await.unwrap();
+    assert_eq!(stored.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), sizes, "lengths stay");
+    let mut all = String::new();
+    for (_, bytes) in &stored {
+        let event = wire::BuildEvent::decode_from_slice(bytes).unwrap();
+        let Some(Event::BazelEvent(any)) = &event.event else { panic!("another event") };
+        let event: bes::BuildEvent = any.unpack_unchecked().expect("an event of Bazel");
+        all += &serde_json::to_string(&event).unwrap();
+    }
+    for kept in ["--remote_header=x=*", "--keep", "--action_env=PW=*", "//app:all", "https://u:*", "@git", "pw: *", "//app:x"] {
+        assert!(all.contains(kept), "{kept} is not in {all}");
+    }
+    let document = serde_json::to_string(&scene.get("i").await).unwrap();
+    for (what, text) in [("events", all), ("document", document), ("log", scene.printed("i").await.0)] {
+        assert!(!text.contains("hunter2") && !text.contains("p%C3%A4ss"), "{what}: {text}");
+    }
+}
+
 fn precondition(result: Result<()>) -> String {
     match result {
         Err(Error::Precondition(message)) => message,

@@ -23,6 +23,9 @@ pub mod flags {
     pub const MARK_SHIFT: u32 = 4;
     /// The bits of the mark's kind.
     pub const MARK_MASK: u64 = 0xF << MARK_SHIFT;
+    /// With CONTINUATION: a row of the writer's begins here all the same; it goes on in a line that the row before left
+    /// open.
+    pub const ROW: u64 = 1 << 8;
     /// Where the time begins.
     pub const TIME_SHIFT: u32 = 16;
 }
@@ -173,7 +176,7 @@ pub fn line_words(words: &[u8]) -> impl ExactSizeIterator<Item = u64> + '_ {
 
 /// Whether the line begins a row (and is not the rest of one, nor the room's own).
 pub fn starts_row(word: u64) -> bool {
-    word & (flags::CONTINUATION | flags::ROOM) == 0
+    word & (flags::CONTINUATION | flags::ROOM) == 0 || word & flags::ROW != 0
 }
 
 /// The time of a line, in Unix milliseconds.

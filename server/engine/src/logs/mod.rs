@@ -39,7 +39,7 @@ pub use head::{
 };
 pub use id::{LOG_ID_MAX_BYTES, LogId};
 pub use live::HeldLog;
-pub use masks::{LogMasks, MASK_HOLD_MS, mask_file_values};
+pub use masks::{LogMasks, MASK_HOLD_MS, MaskFileValue, MessageMasks, mask_file_values};
 pub use rate::{LOG_RATE_BURST_BYTES, LOG_RATE_BYTES};
 pub use room::{LOG_MAX_BYTES, LogLimits, LogRoom, LogStat};
 pub use rows::{LINE_MAX_BYTES, LOG_APPEND_MAX_BYTES, LOG_APPEND_MAX_LINES, LOG_APPEND_MAX_ROWS, Row, RowBatch};

@@ -13,7 +13,7 @@ use super::records::{NAMED_LOGS_MAX, NamedLog, NamedLogs};
 use super::tail::{LogTail, Missing, Start};
 use super::{
     LINE_WORD_BYTES, LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogStore, MARKS_MAX, ReadFrom, RowBatch,
-    flags, line_words,
+    flags, line_words, starts_row,
 };
 use crate::clock::Clock;
 
@@ -96,6 +96,11 @@ impl LogRoom {
     /// An empty batch to fill with rows and give to [`Self::append`].
     pub fn batch(&self) -> RowBatch {
         self.inner.batch(self.inner.clock.now_ms())
+    }
+
+    /// The same for the log of a job: what its task masks is masked, too.
+    pub fn batch_for(&self, id: &LogId) -> RowBatch {
+        RowBatch::masked(self.inner.clock.now_ms(), self.inner.masks.of_log(id))
     }
 
     /// What is masked in all logs of this room.
@@ -222,10 +227,11 @@ impl LogRoom {
 impl Inner {
     /// A batch whose rows are masked.
     pub(super) fn batch(&self, now_ms: i64) -> RowBatch {
-        RowBatch::masked(now_ms, self.masks.current())
+        RowBatch::masked(now_ms, self.masks.of_server())
     }
 
-    async fn append(&self, live: &LiveLog, index: u64, rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
+    async fn append(&self, live: &LiveLog, index: u64, mut rows: RowBatch, no_more: bool) -> Result<u64, LogError> {
+        rows.settle(no_more);
         let _turn = live.turn().await;
         let head = self.known_head(live).await?.unwrap_or_default();
         let plan = AppendPlan::new(&head, index, rows.len(), no_more);
@@ -237,6 +243,9 @@ impl Inner {
         }
         if !plan.write {
             return Ok(head.rows);
+        }
+        if head.unended {
+            rows.go_on(plan.skip);
         }
         let append = self.fit(&head, rows, &plan, self.limit_of(&live.id));
         Ok(self.write(live, head, append).await?.rows)
@@ -281,7 +290,7 @@ impl Inner {
             let (sent_text, sent_words) = (&text[checked..], &words[lines * LINE_WORD_BYTES..]);
             let bytes = same_bytes(&stored.data, sent_text, rows.is_masked());
             let splits = line_words(&stored.words).zip(line_words(sent_words));
-            let splits = splits.take_while(|(stored, sent)| (stored ^ sent) & flags::CONTINUATION == 0).count();
+            let splits = splits.take_while(|(stored, sent)| starts_row(*stored) == starts_row(*sent)).count();
             if bytes < stored.data.len() || (splits as u64) < stored.lines() || stored.data.is_empty() {
                 let (text_at, line) =
                     (before.0.len() + checked + bytes, before.1.len() / LINE_WORD_BYTES + lines + splits);
@@ -294,7 +303,8 @@ impl Inner {
         }
         // The last row may go on where the one that was sent ends.
         let next = self.store.read(&live.id, from, 1, 0).await?;
-        let goes_on = line_words(&next.words).any(|word| word & flags::CONTINUATION != 0);
+        let rest = |word| word & flags::CONTINUATION != 0 && word & (flags::ROW | flags::ROOM) == 0;
+        let goes_on = line_words(&next.words).any(rest);
         if goes_on { Err(conflict(count - 1)) } else { Ok(()) }
     }
 

@@ -1,12 +1,9 @@
 //! Turns rows into lines and their words. It knows nothing of the log they go to.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes, BytesMut};
-use millrace_proto::mask_set::MaskSet;
 
-use super::masks::covered;
-use super::{LINE_WORD_BYTES, LogError, MarkKind, flags};
+use super::masks::Masks;
+use super::{LINE_WORD_BYTES, LogError, MarkKind, flags, is_joined, line_words};
 
 /// A row that is longer becomes several lines.
 pub const LINE_MAX_BYTES: usize = 64 * 1024;
@@ -16,6 +13,9 @@ pub const LOG_APPEND_MAX_ROWS: usize = 100_000;
 pub const LOG_APPEND_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most lines of one append: rows may be made of line ends only.
 pub const LOG_APPEND_MAX_LINES: usize = 400_000;
+
+/// Rows of an open line that wait for what follows, because of masked values; with more they are taken as they are.
+const ROWS_HELD_MAX_BYTES: usize = 1024 * 1024;
 
 /// A row's time may be this much before the server's.
 const ROW_AGE_MAX_MS: i64 = 30 * 24 * 3_600_000;
@@ -37,10 +37,12 @@ pub struct Row<'a> {
 #[derive(Debug)]
 pub struct RowBatch {
     now_ms: i64,
-    masks: Option<Arc<MaskSet>>,
+    masks: Masks,
     text: BytesMut,
     words: BytesMut,
     ends: Vec<RowEnd>,
+    /// The first row of the line that the last row leaves open, if it does.
+    open: Option<usize>,
 }
 
 /// Where a row ends within a batch.
@@ -53,17 +55,17 @@ struct RowEnd {
 impl RowBatch {
     /// An empty batch; `now_ms` is the server's time, for rows with none or an absurd one.
     pub fn new(now_ms: i64) -> Self {
-        Self::masked(now_ms, None)
+        Self::masked(now_ms, Masks::default())
     }
 
-    /// The same; what is masked is covered in each row.
-    pub(super) fn masked(now_ms: i64, masks: Option<Arc<MaskSet>>) -> Self {
-        Self { now_ms, masks, text: BytesMut::new(), words: BytesMut::new(), ends: Vec::new() }
+    /// The same; what is masked is covered in each row, and across rows of one line.
+    pub(super) fn masked(now_ms: i64, masks: Masks) -> Self {
+        Self { now_ms, masks, text: BytesMut::new(), words: BytesMut::new(), ends: Vec::new(), open: None }
     }
 
     /// Whether rows may have been covered.
     pub(super) fn is_masked(&self) -> bool {
-        self.masks.is_some()
+        self.masks.were_any()
     }
 
     /// Adds a row, less one line end at its end. An error names the limit that it would break, the batch stays as it was.
@@ -73,11 +75,26 @@ impl RowBatch {
 
     /// Adds a row of exactly these bytes: every line end in it counts. Errors as in [`Self::push`].
     pub fn push_record(&mut self, row: Row<'_>) -> Result<(), LogError> {
+        self.add(row, false)
+    }
+
+    /// The same of a row whose line goes on in the next one.
+    pub fn push_part(&mut self, row: Row<'_>) -> Result<(), LogError> {
+        self.add(row, true)
+    }
+
+    fn add(&mut self, row: Row<'_>, goes_on: bool) -> Result<(), LogError> {
         let before = self.end();
         self.check(self.ends.len() + 1, LOG_APPEND_MAX_ROWS, "rows")?;
         self.check(before.text + row.text.len() + 1, LOG_APPEND_MAX_BYTES, "bytes")?;
-        let masks = self.masks.clone();
-        self.put_row(Row { text: &covered(masks.as_deref(), row.text), ..row });
+        let (first, whole) = (self.open.unwrap_or(self.ends.len()), self.open.is_none() && !goes_on);
+        // Rows of one line are covered together, when all of it is there.
+        if whole {
+            let masks = self.masks.clone();
+            self.put_row(Row { text: &masks.covered(row.text), ..row }, false);
+        } else {
+            self.put_row(row, goes_on);
+        }
         let fits = self
             .check(self.text.len(), LOG_APPEND_MAX_BYTES, "bytes")
             .and_then(|()| self.check(self.words.len() / LINE_WORD_BYTES, LOG_APPEND_MAX_LINES, "lines"));
@@ -87,7 +104,61 @@ impl RowBatch {
             return Err(error);
         }
         self.ends.push(RowEnd { text: self.text.len(), words: self.words.len() });
+        self.open = goes_on.then_some(first);
+        if !goes_on && !whole {
+            self.cover_line(first);
+        }
         Ok(())
+    }
+
+    /// Covers what is masked in the rows from `first` on, which are pieces of one line; where it is, line ends of the
+    /// room's own not counted.
+    fn cover_line(&mut self, first: usize) -> Vec<std::ops::Range<usize>> {
+        let from = self.start_of(first);
+        self.masks.cover_lines(&mut self.text[from.text..], &self.words[from.words..])
+    }
+
+    /// To be called once, when all rows are there. `last`: nothing comes after them. If not, and the last row leaves its
+    /// line open, some of its rows are taken away again: those in which a masked value may begin whose end has not come.
+    /// They are not acknowledged, and come again with what follows.
+    pub(super) fn settle(&mut self, last: bool) {
+        let Some(first) = self.open.filter(|_| !self.masks.is_empty()) else { return };
+        let found = self.cover_line(first);
+        if last {
+            return;
+        }
+        let from = self.start_of(first);
+        let joined =
+            |end: RowEnd| line_words(&self.words[from.words..end.words]).filter(|word| is_joined(*word)).count();
+        let place = |row: usize| self.ends[row].text - from.text - joined(self.ends[row]);
+        let size = place(self.ends.len() - 1);
+        let most = self.masks.longest().saturating_sub(1);
+        let mut kept = first;
+        for row in (first..self.ends.len()).rev() {
+            let place = place(row);
+            let next = found.partition_point(|value| value.end <= place);
+            let torn = found.get(next).is_some_and(|value| value.start < place);
+            if size - place >= most && !torn {
+                kept = row + 1;
+                break;
+            }
+            if size - place > ROWS_HELD_MAX_BYTES {
+                kept = self.ends.len();
+                break;
+            }
+        }
+        self.ends.truncate(kept);
+        let end = self.end();
+        self.text.truncate(end.text);
+        self.words.truncate(end.words);
+    }
+
+    /// The first of the rows from `first` on goes on in a line that is open in the log.
+    pub(super) fn go_on(&mut self, first: usize) {
+        let at = self.start_of(first).words;
+        if let Some(word) = self.words.get_mut(at..).and_then(|words| words.first_chunk_mut::<LINE_WORD_BYTES>()) {
+            *word = continued(u64::from_le_bytes(*word)).to_le_bytes();
+        }
     }
 
     /// How many rows it has.
@@ -148,10 +219,12 @@ impl RowBatch {
         ))
     }
 
-    fn put_row(&mut self, row: Row<'_>) {
+    fn put_row(&mut self, row: Row<'_>, goes_on: bool) {
         let sane = self.now_ms - ROW_AGE_MAX_MS..=self.now_ms + ROW_AHEAD_MAX_MS;
         let time_ms = if sane.contains(&row.time_ms) { row.time_ms } else { self.now_ms };
-        let mut base = if row.stderr { flags::STDERR } else { 0 };
+        let stderr = if row.stderr { flags::STDERR } else { 0 };
+        let begins = self.words.len();
+        let mut base = stderr;
         for line in row.text.split(|byte| *byte == b'\n') {
             let mut mark = MarkKind::of_text(line).map_or(0, MarkKind::bits);
             let mut rest = line;
@@ -168,6 +241,14 @@ impl RowBatch {
                 }
             }
         }
+        if goes_on && let Some(last) = self.words.last_chunk_mut::<LINE_WORD_BYTES>() {
+            *last = (u64::from_le_bytes(*last) | flags::JOINED).to_le_bytes();
+        }
+        if self.open.is_some()
+            && let Some(first) = self.words[begins..].first_chunk_mut::<LINE_WORD_BYTES>()
+        {
+            *first = continued(u64::from_le_bytes(*first)).to_le_bytes();
+        }
     }
 
     fn put_line(&mut self, line: &[u8], word: u64) {
@@ -182,6 +263,11 @@ pub(super) fn word(time_ms: i64, flags: u64) -> u64 {
     (time_ms.max(0) as u64) << flags::TIME_SHIFT | flags
 }
 
+/// The word of a row's first line, which goes on in a line that the row before left open.
+fn continued(word: u64) -> u64 {
+    word & !flags::MARK_MASK | flags::CONTINUATION | flags::ROW
+}
+
 /// How much of a line goes into one piece: no more than the limit, and no character cut if it is UTF-8.
 pub(super) fn piece_len(line: &[u8]) -> usize {
     if line.len() <= LINE_MAX_BYTES {
@@ -193,7 +279,6 @@ pub(super) fn piece_len(line: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line_words;
     use super::*;
 
     const NOW: i64 = 1_700_000_000_000;

@@ -213,9 +213,22 @@ impl Job {
     }
 }
 
+/// What the ids of the logs of one lease begin with, before the dot and the action's number.
+pub fn task_id(run_id: &str, stage: u32, row: u32, epoch: u64) -> String {
+    format!("{run_id}.{stage}.{row}.0.{epoch}")
+}
+
+/// Run, stage, row and epoch of a [`task_id`].
+pub fn task_of_id(task: &str) -> Option<(&str, u32, u32, u64)> {
+    let mut parts = task.rsplitn(5, '.');
+    let epoch = parts.next()?.parse().ok()?;
+    let (_step, row, stage) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((parts.next()?, stage, row, epoch))
+}
+
 /// The log of an action: one for each lease, so that a job that was lost and runs again begins a clean one.
 pub fn log_id(run_id: &str, stage: u32, row: u32, epoch: u64, action: usize) -> String {
-    format!("{run_id}.{stage}.{row}.0.{epoch}.{action}")
+    format!("{}.{action}", task_id(run_id, stage, row, epoch))
 }
 
 /// One run of a workflow; an attempt is a run of its own.

@@ -15,8 +15,11 @@ use super::waiters::Waiters;
 use super::{CHANGES_BACKLOG_MAX, TICK_RUNS_MAX, rerun};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::logs::{LogId, LogRoom};
+use crate::logs::{LogError, LogId, LogRoom};
 use crate::runners::Runner;
+
+/// Rows of a job that has ended may come for so long, in milliseconds; then what it masked is forgotten.
+const LATE_ROWS_MAX_MS: i64 = 600_000;
 
 /// A run that changed; who wants to know more reads it.
 #[derive(Clone, Debug)]
@@ -46,6 +49,10 @@ pub struct Fetched {
     pub content: String,
     /// The workspace to remove after it.
     pub clean: String,
+    /// What the ids of its logs begin with.
+    pub task: String,
+    /// Values that must not appear in its logs.
+    pub masks: Vec<String>,
 }
 
 /// What a runner is told after an update.
@@ -100,9 +107,58 @@ impl Scheduler {
             ..Default::default()
         };
         for run in self.store.list(open).await? {
-            self.apply(&run.id, Event::Tick).await?;
+            let run = self.apply(&run.id, Event::Tick).await?.run;
+            // What the tasks mask that runners have in their hands is known to nobody now.
+            for job in 0..run.jobs.len() {
+                if run.jobs[job].state == State::Running && run.jobs[job].lease.is_some() {
+                    let claimed = Claimed { run: run.clone(), job, repeated: true };
+                    content::fetched(&claimed, self.lease_ms).iter().for_each(|fetched| self.mask(fetched));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What a task must not show is masked in its logs, should its runner not do so.
+    fn mask(&self, fetched: &Fetched) {
+        if fetched.masks.is_empty() {
+            return;
+        }
+        let refused = self.logs.masks().begin_task(&fetched.task, fetched.masks.iter().map(String::as_str));
+        for refused in refused {
+            tracing::warn!(task = fetched.task, "secret {} of the task {}", refused.index + 1, refused.why);
+        }
+    }
+
+    /// Forgets what tasks mask that are over, when all their rows have come.
+    async fn forget_masks(&self) -> Result<()> {
+        for task in self.logs.masks().task_ids() {
+            if self.is_over(&task).await? {
+                self.logs.masks().end_task(&task);
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_over(&self, task: &str) -> Result<bool> {
+        let Some((run_id, stage, row, epoch)) = super::run::task_of_id(task) else { return Ok(true) };
+        let Some(job) = self.store.job_at(run_id, stage, row).await? else { return Ok(true) };
+        if job.lease.as_ref().is_none_or(|lease| lease.epoch != epoch) {
+            return Ok(true);
+        }
+        if !job.state.is_final() {
+            return Ok(false);
+        }
+        let late = job.finished_ms.is_none_or(|ended| ended + LATE_ROWS_MAX_MS < self.clock.now_ms());
+        for step in 0..job.steps.len() {
+            let Some(id) = job.log_id(run_id, step) else { continue };
+            match self.logs.head(&LogId::parse(&id)?).await {
+                Ok(head) if !head.complete && !late => return Ok(false),
+                Ok(_) | Err(LogError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// A run by its id, its number, or `latest`.
@@ -180,7 +236,10 @@ impl Scheduler {
             self.announce(&claimed.run);
         }
         match content::fetched(&claimed, self.lease_ms) {
-            Ok(fetched) => Ok(Some(fetched)),
+            Ok(fetched) => {
+                self.mask(&fetched);
+                Ok(Some(fetched))
+            }
             Err(error) => {
                 self.refuse(&claimed, error).await?;
                 Ok(None)
@@ -311,7 +370,7 @@ impl Scheduler {
         for id in self.store.overdue(self.clock.now_ms(), TICK_RUNS_MAX).await? {
             self.apply(&id, Event::Tick).await?;
         }
-        Ok(())
+        self.forget_masks().await
     }
 
     async fn carry_out(&self, run: &Run, effects: Effects) {

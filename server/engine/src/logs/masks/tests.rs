@@ -78,6 +78,83 @@ async fn a_value_where_a_long_row_is_split_is_covered() {
     assert_eq!((text.matches("*******").count(), text.contains("hunter")), (9, false));
 }
 
+/// What a task masks is masked in its logs, together with what the server masks, and not in those of others; after it no more.
+#[tokio::test]
+async fn a_task_has_values_of_its_own() {
+    let room = room(&["swordfish"]);
+    assert_eq!(room.masks().begin_task("run.0.0.1", ["hunter2"]), []);
+    let put = async |log: &str, index: u64| {
+        let log = LogId::parse(log).unwrap();
+        let mut batch = room.batch_for(&log);
+        batch.push(Row { time_ms: 0, stderr: false, text: b"hunter2 swordfishunter2" }).unwrap();
+        room.append(&log, index, batch, false).await.unwrap();
+        stored(&room, &log).await
+    };
+    assert_eq!(put("run.0.0.1.0", 0).await, "******* ***************\n");
+    assert_eq!(put("run.0.0.1.0", 0).await, "******* ***************\n", "the same again");
+    assert_eq!(put("run.0.0.2.0", 0).await, "hunter2 *********unter2\n");
+    room.masks().end_task("run.0.0.1");
+    assert_eq!(put("run.0.0.1.0", 1).await, "******* ***************\nhunter2 *********unter2\n");
+    assert!(room.masks().task_ids().is_empty());
+}
+
+/// Pieces of one line, as an agent sends them again until they are taken.
+async fn send_pieces(room: &LogRoom, pieces: &[&[u8]], call_rows: usize, no_more: bool) {
+    let mut ack = 0;
+    let mut rows = call_rows;
+    while ack < pieces.len() {
+        let end = pieces.len().min(ack + rows);
+        let mut batch = room.batch();
+        for (at, text) in pieces.iter().enumerate().take(end).skip(ack) {
+            let row = Row { time_ms: 0, stderr: false, text };
+            if at + 1 < pieces.len() { batch.push_part(row).unwrap() } else { batch.push(row).unwrap() }
+        }
+        let taken = room.append(&id(), ack as u64, batch, no_more && end == pieces.len()).await.unwrap() as usize;
+        rows = if taken == ack { rows * 2 } else { call_rows };
+        ack = taken;
+    }
+}
+
+#[tokio::test]
+async fn a_value_over_rows_of_one_line_is_covered() {
+    let text = format!("{}hunter2{}hunter2hunter2", "x".repeat(20), "y".repeat(20));
+    for values in [&["hunter2"][..], &[]] {
+        for size in [1, 2, 3, 7, 25, 100] {
+            for call_rows in [1, 3, 1_000] {
+                let room = room(values);
+                let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                send_pieces(&room, &pieces, call_rows, true).await;
+                let expected = if values.is_empty() { text.clone() } else { text.replace("hunter2", "*******") };
+                assert_eq!(stored(&room, &id()).await, expected + "\n", "{size} bytes, {call_rows} rows");
+                let head = room.head(&id()).await.unwrap();
+                assert_eq!(head.rows, pieces.len() as u64, "each piece is a row");
+                assert_eq!((head.joined_lines, head.unended, head.complete), (head.rows - 1, false, true));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pieces_are_one_line_and_may_be_sent_again() {
+    let room = room(&[]);
+    let send = async |index: u64, rows: &[(&str, bool)]| {
+        let mut batch = room.batch();
+        for (text, goes_on) in rows {
+            let row = Row { time_ms: 0, stderr: false, text: text.as_bytes() };
+            if *goes_on { batch.push_part(row).unwrap() } else { batch.push(row).unwrap() }
+        }
+        room.append(&id(), index, batch, false).await
+    };
+    assert_eq!(send(0, &[("one\nt", true)]).await, Ok(1));
+    assert_eq!(send(1, &[("##[error]w", true), ("o", false), ("##[error]three", false)]).await, Ok(4));
+    assert_eq!(send(0, &[("one\nt", true), ("##[error]w", true), ("o", false)]).await, Ok(4));
+    assert_eq!(send(1, &[("##[error]w", true)]).await, Ok(4), "from the middle");
+    assert_eq!(send(2, &[("O", false)]).await, Err(LogError::Conflict { id: id(), row: 2 }));
+    assert_eq!(stored(&room, &id()).await, "one\nt##[error]wo\n##[error]three\n");
+    let stat = room.stat(&id()).await.unwrap();
+    assert_eq!(stat.marks.iter().map(|mark| mark.line).collect::<Vec<_>>(), [4], "a mark begins a line");
+}
+
 #[tokio::test]
 async fn without_values_nothing_is_touched() {
     let room = room(&[]);
