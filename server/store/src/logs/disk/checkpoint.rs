@@ -2,7 +2,7 @@
 //! journal's segments back to be written again.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,7 +155,7 @@ fn files_of(path: &LogPath, written: &Written) -> Vec<PathBuf> {
 /// Syncs the whole file system; false where that can't be done.
 #[cfg(target_os = "linux")]
 pub fn sync_file_system(root: &Path) -> io::Result<bool> {
-    rustix::fs::syncfs(File::open(root)?)?;
+    rustix::fs::syncfs(std::fs::File::open(root)?)?;
     Ok(true)
 }
 

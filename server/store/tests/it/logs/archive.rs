@@ -58,7 +58,6 @@ async fn a_slow_archive_holds_up_no_sealing() {
         tokio::time::timeout(std::time::Duration::from_secs(30), sealed).await.expect("sealing goes on");
     }
     assert!(!settling.is_finished());
-    assert!(files_of_kind(&folder.path().join("archive"), "zst").is_empty());
     // Somebody reads what comes: the copy ends, but a pipe can't be made durable.
     let read = tokio::task::spawn_blocking(move || std::fs::read(pipe).unwrap());
     settling.await.unwrap();
