@@ -16,7 +16,7 @@ use millrace_proto::instance_name::InstanceName;
 use super::blobs_path::{CachePath, Tree, What};
 use super::blobs_receive::Incoming;
 use super::blobs_refusal::CacheRefusal;
-use super::{blobs_actions, blobs_send, keys, webdav};
+use super::{blobs_actions, blobs_send, encoding, keys, webdav};
 use crate::app::App;
 use crate::auth::{Caller, Role};
 
@@ -55,7 +55,11 @@ pub fn counted_as(path: &str) -> Option<&'static str> {
 }
 
 async fn pass(behind: Router, request: Request) -> Response {
+    let head = request.method() == Method::HEAD;
     match tower::ServiceExt::oneshot(behind, request).await {
+        Ok(response) if head && response.headers().contains_key(header::CONTENT_ENCODING) => {
+            response.map(|_| encoding::no_body())
+        }
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -89,7 +89,12 @@ async fn content(asked: &Asked<'_>, digest: &Digest, tag: &str) -> Result<Respon
     if size > 0 && !zstd && !plain {
         return Ok(encoding::none_wanted(&[ContentEncoding::Zstd, ContentEncoding::Identity]));
     }
-    let body = if head || from == to { Body::empty() } else { body(asked, digest, zstd, from, to - from).await? };
+    let body = match (head, zstd) {
+        (true, true) => encoding::no_body(),
+        (true, false) => Body::empty(),
+        _ if from == to => Body::empty(),
+        _ => body(asked, digest, zstd, from, to - from).await?,
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -87,6 +87,11 @@ pub fn none_wanted(there_is: &[ContentEncoding]) -> Response {
     (StatusCode::NOT_ACCEPTABLE, [(header::VARY, "Accept-Encoding")], message).into_response()
 }
 
+/// The body of an answer to HEAD that tells of something packed: its length is not known, and must not be told as 0.
+pub fn no_body() -> Body {
+    Body::from_stream(stream::empty::<Result<Bytes, Error>>())
+}
+
 /// What a client says it takes, in thousandths.
 #[derive(Default)]
 struct Weights {

@@ -141,6 +141,9 @@ async fn parts_conditions_and_zstd() {
     assert!(zstd::decode_all(&packed[..]).expect("zstd") == content);
     let head = http.send(http.ask("HEAD", &path).header("accept-encoding", "zstd")).await;
     assert_eq!((header(&head, "content-encoding"), header(&head, "etag")), ("zstd".into(), format!("W/{tag}")));
+    assert_eq!(header(&head, "content-length"), "", "nobody knows it yet");
+    let page = http.send(http.ask("HEAD", "/cache").header("accept-encoding", "gzip")).await;
+    assert_eq!((header(&page, "content-encoding"), header(&page, "content-length")), ("gzip".into(), String::new()));
     assert_eq!(http.send(http.ask("GET", &path).header("accept-encoding", "identity;q=0")).await.status(), 406);
     // Conditions come before ranges, of which HEAD knows none.
     for (method, name, value, status) in [

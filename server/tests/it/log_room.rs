@@ -106,14 +106,15 @@ async fn fields_that_can_not_be_are_named_with_their_limit() {
         .await
         .expect("taken");
     let (service, records) = ("millrace.v1.LogService", "log.v1.Log");
+    let record_dots = "log: an id is \"..\"; something else than one or two dots is to be there";
     let dots = "log_id: is \"..\"; something else than one or two dots is to be there";
     for (service, method, streams, message, words) in [
         (service, "GetLog", false, json!({ "logId": ".." }), dots),
         (service, "ReadLines", false, json!({ "logId": ".." }), dots),
         (service, "Follow", true, json!({ "logId": ".." }), dots),
         (service, "Search", true, json!({ "logId": "..", "pattern": "x" }), dots),
-        (records, "Consume", false, json!({ "log": ".." }), dots),
-        (records, "ConsumeStream", true, json!({ "log": ".." }), dots),
+        (records, "Consume", false, json!({ "log": ".." }), record_dots),
+        (records, "ConsumeStream", true, json!({ "log": ".." }), record_dots),
         (
             service,
             "ReadLines",
