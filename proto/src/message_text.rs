@@ -209,7 +209,9 @@ mod tests {
     #[test]
     fn what_is_no_message_is_no_harm() {
         let types = MessageTypes::of_descriptor_set(FILE_DESCRIPTOR_SET);
-        for bad in [&b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"[..], b"\x0A\x05ab", b"\x07", b"\xFF", b"\x0B\x0B\x0C"] {
+        for bad in
+            [&b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"[..], b"\x0A\x05ab", b"\x07", b"\xFF", b"\x0B\x0B\x0C"]
+        {
             assert!(shown(&types, "build_event_stream.BuildEvent", bad).is_empty());
         }
         MessageTypes::of_descriptor_set(b"\x0A\x03abc");

@@ -86,12 +86,12 @@ impl LogMaskFile {
             }
         };
         let of_file: Vec<_> = mask_file_values(&text).collect();
-        let values = of_file.iter().map(|value| value.value).chain(self.own.iter().map(String::as_str));
+        let values = self.own.iter().map(String::as_str).chain(of_file.iter().map(|value| value.value));
         let refused = self.logs.masks().replace(values);
         let mut warnings: Vec<String> = refused
             .iter()
             .take(MASK_WARNINGS_MAX)
-            .map(|Refused { index, why }| match of_file.get(*index) {
+            .map(|Refused { index, why }| match index.checked_sub(self.own.len()).and_then(|at| of_file.get(at)) {
                 Some(value) => format!("--log-mask-file: line {}: the value {why}", value.line),
                 None => format!("a secret of the server's own settings {why}"),
             })

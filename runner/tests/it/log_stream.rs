@@ -119,7 +119,8 @@ async fn a_huge_line_is_split_and_marked() {
     for keep_pieces in [0, 1, 5] {
         let fixture = Fixture::start().await;
         fixture.server.set(|heard| heard.keep_pieces = keep_pieces);
-        let job = task([sh("head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end; head -c 70000 /dev/zero | tr '\\0' y")]);
+        let job =
+            task([sh("head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end; head -c 70000 /dev/zero | tr '\\0' y")]);
         assert_eq!(fixture.run(&job).await.state, "success");
         let rows = fixture.server.rows(&job.tx_uuid, 0);
         let end = rows.iter().position(|row| row.text == "end").expect("the line after it");
@@ -137,7 +138,8 @@ async fn a_huge_line_is_split_and_marked() {
 async fn an_open_line_is_not_sent_again_and_again() {
     let fixture = Fixture::start().await;
     fixture.server.set(|heard| heard.keep_pieces = 1);
-    let job = task([sh("head -c 200000 /dev/zero | tr '\\0' x; while [ ! -e go ]; do sleep 0.02; done; echo; echo done")]);
+    let job =
+        task([sh("head -c 200000 /dev/zero | tr '\\0' x; while [ ! -e go ]; do sleep 0.02; done; echo; echo done")]);
     fixture.server.give(&job);
     fixture.server.row(&job.tx_uuid, &"x".repeat(LINE_MAX_BYTES)).await;
     // So long that it would be sent ten times.

@@ -115,6 +115,60 @@ async fn through_every_door() {
     test.close().await;
 }
 
+/// A line that a step prints is cut by the runner and joined by the server: byte for byte as it was printed, its pieces are
+/// marked, and what the server masks is found wherever they are cut.
+#[tokio::test]
+async fn a_long_line_of_a_runner_is_whole() {
+    const SIZE: usize = 4_000_000;
+    let mut test = TestApp::open().await;
+    assert!(test.app.logs.masks().replace([SECRET]).is_empty());
+    test.start_runner(1, &["stock"]).await;
+    // A secret every 1 000 bytes or so, so that some are where rows and calls end.
+    let script = format!(
+        "awk 'BEGIN {{ for (i = 0; i < {}; i++) printf(\"%07d%s%980s\", i, \"{SECRET}\", \"x\") }}'; echo; echo end",
+        SIZE / 1_000
+    );
+    let workflow = format!("jobs:\n  one:\n    runs-on: stock\n    steps:\n      - run: |\n          {script}\n");
+    let run = test.run(&workflow).await;
+    let run = test.finished(&run.id).await;
+    let log = run.jobs[0].steps[0].log_id.clone();
+    let line: String =
+        (0..SIZE / 1_000).map(|number| format!("{number:07}{}{:>980}", "*".repeat(SECRET.len()), "x")).collect();
+    let text = raw(&test, &log).await;
+    assert!(text.ends_with("\nend\n") && text.lines().any(|one| one == line), "{} bytes came", text.len());
+    let id = millrace_engine::logs::LogId::parse(&log).expect("an id");
+    let head = test.app.logs.head(&id).await.expect("a head");
+    let pieces = line.len().div_ceil(64 * 1024) as u64;
+    assert!(head.joined_lines + 1 >= pieces, "{} pieces of {pieces} are marked", head.joined_lines + 1);
+    test.close().await;
+}
+
+/// Values of a task are masked in its logs only, and forgotten when it has ended and its rows have come.
+#[tokio::test]
+async fn values_of_a_task_are_forgotten_after_it() {
+    let test = TestApp::open().await;
+    let mut agent = Agent::register(&test, "leaky").await;
+    let run = test.run(ONE_JOB).await;
+    agent.fetch("", 0).await.expect("a task");
+    agent.client.update_task(update_of(&run, "running")).await.expect("running");
+    let log = test.get(&run.id).await.jobs[0].steps[0].log_id.clone();
+    let (task, _) = log.rsplit_once('.').expect("an id");
+    assert!(test.app.logs.masks().begin_task(task, [SECRET]).is_empty());
+    test.app.scheduler.tick().await.expect("a tick");
+    let rows = millrace_bench::wire::runner_v1::UpdateLogRequest { no_more: false, ..log_of(&run, &[SECRET]) };
+    agent.client.update_log(rows).await.expect("stored");
+    agent.client.update_task(update_of(&run, "success")).await.expect("success");
+    test.app.scheduler.tick().await.expect("a tick");
+    assert_eq!(test.app.logs.masks().task_ids(), [task], "more rows may come");
+    let last = millrace_bench::wire::runner_v1::UpdateLogRequest { index: 1, no_more: true, ..log_of(&run, &[SECRET]) };
+    agent.client.update_log(last).await.expect("stored");
+    test.app.scheduler.tick().await.expect("a tick");
+    assert!(test.app.logs.masks().task_ids().is_empty(), "forgotten");
+    let line = "*".repeat(SECRET.len()) + "\n";
+    assert_eq!(raw(&test, &log).await, line.repeat(2));
+    test.close().await;
+}
+
 /// An event of a build's tool: what it printed.
 fn printed(id: &str, number: i64, text: &str) -> be::PublishBuildToolEventStreamRequest {
     let output = be::build_event::ConsoleOutput {

@@ -138,7 +138,9 @@ async fn events_are_stored_masked() {
         let event: bes::BuildEvent = any.unpack_unchecked().expect("an event of Bazel");
         all += &serde_json::to_string(&event).unwrap();
     }
-    for kept in ["--remote_header=x=*", "--keep", "--action_env=PW=*", "//app:all", "https://u:*", "@git", "pw: *", "//app:x"] {
+    for kept in
+        ["--remote_header=x=*", "--keep", "--action_env=PW=*", "//app:all", "https://u:*", "@git", "pw: *", "//app:x"]
+    {
         assert!(all.contains(kept), "{kept} is not in {all}");
     }
     let document = serde_json::to_string(&scene.get("i").await).unwrap();
