@@ -130,10 +130,10 @@ impl OpenLog {
         Ok(())
     }
 
-    /// Opens the files again, if they were open: they were mended. A sealed one is what it was.
+    /// Opens the files again, if they were open: they were mended.
     fn look_again(&self) {
         let mut state = self.lock();
-        if !state.looked || matches!(state.log, Some((Content::Sealed(_), _))) {
+        if !state.looked {
             return;
         }
         state.log = self.open_content().unwrap_or_else(|error| {
