@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let root = folder.path().join("logs");
     write(&root, &mut script);
     damage(&root, &mut script);
-    let Ok(disk) = DiskLogs::open(&root, options()) else { return };
+    let Ok(disk) = DiskLogs::open(&root, &options()) else { return };
     let room = LogRoom::new(Arc::new(disk), Arc::new(SystemClock), LogLimits::default());
     block_on(read(&room, bytes_below(&root)));
 }
@@ -32,7 +32,7 @@ fn options() -> DiskLogsOptions {
 
 /// Some appends, by the rules.
 fn write(root: &Path, script: &mut Script<'_>) {
-    let disk: Arc<dyn LogStore> = Arc::new(DiskLogs::open(root, options()).expect("an empty folder opens"));
+    let disk: Arc<dyn LogStore> = Arc::new(DiskLogs::open(root, &options()).expect("an empty folder opens"));
     let room = LogRoom::new(disk, Arc::new(SystemClock), LogLimits::default());
     block_on(async {
         for _ in 0..script.byte() % 12 {

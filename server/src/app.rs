@@ -276,8 +276,9 @@ fn log_options(config: &LogConfig) -> DiskLogsOptions {
 async fn open_logs(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<LogRoom>> {
     let (folder, options) = (config.data.join(LOGS_FOLDER), log_options(&config.logs));
     // It reads the journal of an earlier process: that blocks.
-    let disk =
-        tokio::task::spawn_blocking(move || DiskLogs::open(&folder, options)).await?.context("cannot open the logs")?;
+    let disk = tokio::task::spawn_blocking(move || DiskLogs::open(&folder, &options))
+        .await?
+        .context("cannot open the logs")?;
     Ok(Arc::new(LogRoom::new(Arc::new(disk), Arc::clone(clock), config.logs.limits)))
 }
 

@@ -57,7 +57,9 @@ impl LogMaskFile {
             match self.read() {
                 Ok(warnings) => {
                     tracing::info!("the mask file was read again");
-                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                    for warning in &warnings {
+                        tracing::warn!("{warning}");
+                    }
                     seen = now;
                 }
                 // What was masked before still is.

@@ -142,8 +142,9 @@ async fn an_open_line_is_not_sent_again_and_again() {
         task([sh("head -c 200000 /dev/zero | tr '\\0' x; while [ ! -e go ]; do sleep 0.02; done; echo; echo done")]);
     fixture.server.give(&job);
     fixture.server.row(&job.tx_uuid, &"x".repeat(LINE_MAX_BYTES)).await;
-    // So long that it would be sent ten times.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    // Between two heartbeats it would be sent many times.
+    let seen = fixture.server.heard().updates.len();
+    fixture.server.wait_for("a second", |heard| (heard.updates.len() >= seen + 2).then_some(())).await;
     let calls = fixture.server.heard().log_calls;
     assert!(calls <= 4, "{calls} calls");
     std::fs::write(fixture.work().join(&job.tx_uuid).join("go"), "").expect("writes");

@@ -35,7 +35,7 @@ fn main() {
 }
 
 fn open(root: &Path) -> LogRoom {
-    let logs = DiskLogs::open(root, DiskLogsOptions::default()).expect("opens");
+    let logs = DiskLogs::open(root, &DiskLogsOptions::default()).expect("opens");
     LogRoom::new(Arc::new(logs), Arc::new(SystemClock), LogLimits::default())
 }
 

@@ -24,7 +24,7 @@ fn main() {
     let (root, id) = (folder.path().join("logs"), LogId::parse("run.1").expect("a good id"));
     runtime.block_on(async {
         let plain = DiskLogsOptions { seal_after: None, ..options.clone() };
-        let logs = DiskLogs::open(&root, plain).expect("opens");
+        let logs = DiskLogs::open(&root, &plain).expect("opens");
         let head = write(&logs, &id, bytes).await;
         println!(
             "{} lines, {} MB of text, {} MB stored",
@@ -38,7 +38,7 @@ fn main() {
     runtime.block_on(async {
         let sealing = DiskLogsOptions { seal_after: Some(Duration::ZERO), ..options.clone() };
         let start = Instant::now();
-        let logs = DiskLogs::open(&root, sealing).expect("opens");
+        let logs = DiskLogs::open(&root, &sealing).expect("opens");
         println!("a start over its journal: {:.2?}", start.elapsed());
         let head = logs.head(&id).await.expect("a head");
         let head = logs.append(&id, LogAppend::end(head.lines)).await.expect("ends");

@@ -11,6 +11,7 @@ const LOCK_TRIES: u32 = 10;
 const LOCK_RETRY_WAIT: Duration = Duration::from_millis(20);
 
 /// Locks a folder for as long as what it returns lives: two servers must not share it. Blocks for a moment if another one has it.
+#[expect(clippy::disallowed_methods, reason = "at a start nothing else is to do")]
 pub fn lock_folder(root: &Path) -> io::Result<File> {
     let lock = File::options().write(true).create(true).truncate(false).open(root.join("lock"))?;
     for tried in 1.. {

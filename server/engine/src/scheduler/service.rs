@@ -112,7 +112,9 @@ impl Scheduler {
             for job in 0..run.jobs.len() {
                 if run.jobs[job].state == State::Running && run.jobs[job].lease.is_some() {
                     let claimed = Claimed { run: run.clone(), job, repeated: true };
-                    content::fetched(&claimed, self.lease_ms).iter().for_each(|fetched| self.mask(fetched));
+                    if let Ok(fetched) = content::fetched(&claimed, self.lease_ms) {
+                        self.mask(&fetched);
+                    }
                 }
             }
         }

@@ -36,7 +36,7 @@ fn room_over(logs: Arc<dyn LogStore>) -> LogRoom {
     LogRoom::new(logs, Arc::new(SystemClock), LogLimits::default())
 }
 
-fn open(folder: &TempDir, options: DiskLogsOptions) -> LogRoom {
+fn open(folder: &TempDir, options: &DiskLogsOptions) -> LogRoom {
     room_over(Arc::new(DiskLogs::open(folder.path(), options).unwrap()))
 }
 
@@ -78,7 +78,7 @@ async fn disk_keeps_what_stores_promise() {
     conformance::run(|| {
         next.set(next.get() + 1);
         let root = folder.path().join(next.get().to_string());
-        Arc::new(DiskLogs::open(&root, plain()).unwrap())
+        Arc::new(DiskLogs::open(&root, &plain()).unwrap())
     })
     .await;
 }
@@ -90,7 +90,7 @@ async fn disk_keeps_it_with_tiny_segments_and_two_open_logs() {
     conformance::run(|| {
         next.set(next.get() + 1);
         let root = folder.path().join(next.get().to_string());
-        Arc::new(DiskLogs::open(&root, options(1, 2)).unwrap())
+        Arc::new(DiskLogs::open(&root, &options(1, 2)).unwrap())
     })
     .await;
 }
@@ -107,7 +107,7 @@ async fn disk_keeps_it_in_tiny_files() {
     conformance::run(|| {
         next.set(next.get() + 1);
         let root = folder.path().join(next.get().to_string());
-        Arc::new(DiskLogs::open(&root, tiny()).unwrap())
+        Arc::new(DiskLogs::open(&root, &tiny()).unwrap())
     })
     .await;
 }
@@ -115,17 +115,17 @@ async fn disk_keeps_it_in_tiny_files() {
 #[tokio::test]
 async fn a_folder_has_one_server() {
     let folder = TempDir::new().unwrap();
-    let first = DiskLogs::open(folder.path(), plain()).unwrap();
-    let second = DiskLogs::open(folder.path(), plain()).err().unwrap();
+    let first = DiskLogs::open(folder.path(), &plain()).unwrap();
+    let second = DiskLogs::open(folder.path(), &plain()).err().unwrap();
     assert!(second.to_string().contains("another server"), "{second}");
     drop(first);
-    DiskLogs::open(folder.path(), plain()).unwrap();
+    DiskLogs::open(folder.path(), &plain()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_tails_fast_and_slow_see_everything_in_order() {
     let folder = TempDir::new().unwrap();
-    let room = open(&folder, options(100_000, 8));
+    let room = open(&folder, &options(100_000, 8));
     let log = id("followed");
     let mut tails = Vec::new();
     for _ in 0..50 {
@@ -153,7 +153,7 @@ async fn fifty_tails_fast_and_slow_see_everything_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_small_logs_at_once() {
     let folder = TempDir::new().unwrap();
-    let room = open(&folder, options(20_000, 16));
+    let room = open(&folder, &options(20_000, 16));
     let mut calls = tokio::task::JoinSet::new();
     for log in 0..1000 {
         let room = room.clone();
@@ -166,7 +166,7 @@ async fn a_thousand_small_logs_at_once() {
     }
     calls.join_all().await;
     drop(room);
-    let room = open(&folder, plain());
+    let room = open(&folder, &plain());
     assert_eq!(room.list(None, 10_000).await.unwrap().len(), 1000);
     for log in 0..1000 {
         let log = id(&format!("run{}.{log}", log % 7));

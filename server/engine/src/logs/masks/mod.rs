@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 pub use file::{MaskFileValue, mask_file_values};
-use millrace_proto::mask_set::{MaskSet, Refused};
 pub use messages::MessageMasks;
+use millrace_proto::mask_set::{MaskSet, Refused};
 pub(super) use rows::Masks;
 pub(super) use stream::{cut, ripe};
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use millrace_engine::logs::{LogError, LogHead, LogId};
@@ -184,7 +184,7 @@ enum Committed {
     /// All of this segment was sent before.
     SegmentDone(Done),
     /// All that was sent before is to be done when this is answered.
-    Drain(std::sync::mpsc::Sender<()>),
+    Drain(SyncSender<()>),
 }
 
 struct Committing {
@@ -243,7 +243,9 @@ impl Committing {
         match self.commit(&jobs) {
             Ok(()) => self.applier.send(Committed::Jobs(jobs)).is_ok(),
             Err(error) => {
-                jobs.into_iter().for_each(|job| job.fail(error.clone()));
+                for job in jobs {
+                    job.fail(error.clone());
+                }
                 true
             }
         }
@@ -251,7 +253,7 @@ impl Committing {
 
     /// Does again all that the journal holds, makes it durable and begins a new segment; returns its number.
     fn mend(&mut self) -> io::Result<u64> {
-        let (done, drained) = channel();
+        let (done, drained) = sync_channel(1);
         let ended = || io::Error::other("the log applier has ended");
         self.applier.send(Committed::Drain(done)).map_err(|_| ended())?;
         drained.recv().map_err(|_| ended())?;

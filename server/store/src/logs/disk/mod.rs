@@ -135,11 +135,11 @@ impl Default for DiskLogsOptions {
 impl DiskLogs {
     /// Opens the logs in `root`, a folder of their own that is made if need be, and brings them to where they were.
     /// Blocks, for as long as it takes to read the journal.
-    pub fn open(root: &Path, options: DiskLogsOptions) -> Result<Self, LogError> {
+    pub fn open(root: &Path, options: &DiskLogsOptions) -> Result<Self, LogError> {
         Self::open_io(root, options).map_err(|error| log_error(&format!("opening logs in {}", root.display()), &error))
     }
 
-    fn open_io(root: &Path, options: DiskLogsOptions) -> io::Result<Self> {
+    fn open_io(root: &Path, options: &DiskLogsOptions) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         let lock = lock_folder(root)?;
         let journal_folder = root.join("journal");
@@ -163,7 +163,7 @@ impl DiskLogs {
         let next_number = recovery::recover(&layout, &journal_folder)?;
         let open = Arc::new(OpenLogs::new(&layout, options.open_logs_max.max(2)));
         let archiver = options.archive.as_ref().map(|archive| Archiver::start(&layout, &open, archive)).transpose()?;
-        let sealer = Sealer::start(&layout, &open, &options)?;
+        let sealer = Sealer::start(&layout, &open, options)?;
         let journal = JournalPlace {
             layout: layout.clone(),
             folder: journal_folder,

@@ -16,7 +16,7 @@ pub enum OnDisk {
     /// As one file.
     Sealed(SealedLog),
     /// As plain files.
-    Plain(LogFiles, LogHead),
+    Plain(Arc<LogFiles>, LogHead),
 }
 
 /// Looks for a log; none if there is no such log. `InvalidData` if all there is of it is damaged.
@@ -27,7 +27,7 @@ pub fn find(layout: &Layout, id: &LogId, frames: &Arc<FrameCache>) -> io::Result
     let path = layout.path(id);
     let sealed = open_sealed(layout, id, frames);
     if matches!(sealed, Ok(None)) {
-        return Ok(LogFiles::open(&path, id)?.map(|(files, head)| OnDisk::Plain(files, head)));
+        return Ok(LogFiles::open(&path, id)?.map(|(files, head)| OnDisk::Plain(Arc::new(files), head)));
     }
     if !is_plain(&path)? {
         return Ok(sealed?.map(OnDisk::Sealed));
@@ -35,10 +35,10 @@ pub fn find(layout: &Layout, id: &LogId, frames: &Arc<FrameCache>) -> io::Result
     let Some((files, head)) = LogFiles::open_whole(&path, id)? else { return Ok(sealed?.map(OnDisk::Sealed)) };
     match sealed.and_then(|sealed| sealed.map_or(Ok(None), |sealed| checked(sealed, Some(&head)).map(Some))) {
         Ok(Some(sealed)) => Ok(Some(OnDisk::Sealed(sealed))),
-        Ok(None) => Ok(Some(OnDisk::Plain(files, head))),
+        Ok(None) => Ok(Some(OnDisk::Plain(Arc::new(files), head))),
         Err(error) => {
             tracing::error!(log = %id, %error, "a log's sealed file is damaged; its plain files are whole and are read");
-            Ok(Some(OnDisk::Plain(files, head)))
+            Ok(Some(OnDisk::Plain(Arc::new(files), head)))
         }
     }
 }

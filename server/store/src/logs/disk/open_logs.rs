@@ -211,7 +211,7 @@ impl OpenLog {
                 let head = log.head();
                 (Content::Sealed(Arc::new(log)), head)
             }
-            OnDisk::Plain(files, head) => (Content::Plain(Arc::new(files)), head),
+            OnDisk::Plain(files, head) => (Content::Plain(files), head),
         }))
     }
 
@@ -388,7 +388,9 @@ impl OpenLogs {
         let used = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let logs: Vec<_> = used.logs.values().map(|(log, _)| log.clone()).collect();
         drop(used);
-        logs.iter().for_each(|log| log.look_again());
+        for log in logs {
+            log.look_again();
+        }
         mending.torn = false;
         Ok(done)
     }

@@ -17,7 +17,7 @@ fn archiving(folder: &Path) -> DiskLogsOptions {
 #[tokio::test]
 async fn an_archive_has_one_server() {
     let folder = quick_folder();
-    let open = |name: &str| DiskLogs::open(&folder.path().join(name), archiving(folder.path()));
+    let open = |name: &str| DiskLogs::open(&folder.path().join(name), &archiving(folder.path()));
     let first = open("first").unwrap();
     let error = open("second").err().unwrap().to_string();
     let archive = folder.path().join("archive");
@@ -27,7 +27,7 @@ async fn an_archive_has_one_server() {
     assert!(second.list(None, 10).await.unwrap().is_empty());
     let itself = ArchiveOptions { folder: folder.path().join("third"), after_ms: 0 };
     let options = DiskLogsOptions { archive: Some(itself), ..sealing() };
-    assert!(DiskLogs::open(&folder.path().join("third"), options).is_err(), "the folder of the logs is no archive");
+    assert!(DiskLogs::open(&folder.path().join("third"), &options).is_err(), "the folder of the logs is no archive");
 }
 
 /// A pipe that nobody reads stands for a disk that takes its time: who opens it to write waits.
@@ -35,7 +35,7 @@ async fn an_archive_has_one_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_archive_holds_up_no_sealing() {
     let folder = quick_folder();
-    let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), archiving(folder.path())).unwrap());
+    let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), &archiving(folder.path())).unwrap());
     let room = room_over(logs.clone());
     // The first round is over, with nothing to do.
     logs.settle().await;

@@ -59,7 +59,7 @@ async fn the_journal_mends_any_loss_in_the_files() {
         }),
     ] {
         let folder = TempDir::new().unwrap();
-        let room = open(&folder, plain());
+        let room = open(&folder, &plain());
         for (log, end) in [("a", false), ("b", true)] {
             assert_eq!(append(&room, &id(log), 0, &all[..300], false).await, Ok(300));
             assert_eq!(append(&room, &id(log), 300, &all[300..], end).await, Ok(700));
@@ -68,7 +68,7 @@ async fn the_journal_mends_any_loss_in_the_files() {
         for path in log_files(folder.path()) {
             damage(&path, path.metadata().unwrap().len());
         }
-        let room = open(&folder, plain());
+        let room = open(&folder, &plain());
         for (log, end) in [("a", false), ("b", true)] {
             assert_eq!(text(&room, &id(log)).await, lines(&all), "lost {name}");
             assert_eq!(room.head(&id(log)).await.unwrap().complete, end, "lost {name}");
@@ -81,7 +81,7 @@ async fn the_journal_mends_any_loss_in_the_files() {
 #[tokio::test]
 async fn a_removed_log_stays_removed() {
     let folder = TempDir::new().unwrap();
-    let room = open(&folder, plain());
+    let room = open(&folder, &plain());
     for log in ["a", "b"] {
         append(&room, &id(log), 0, &["first life"], true).await.unwrap();
         room.delete(&id(log)).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_removed_log_stays_removed() {
     append(&room, &id("b"), 0, &["second life"], false).await.unwrap();
     assert_eq!(log_files(folder.path()).len(), 2, "nothing is left of the first");
     drop(room);
-    let room = open(&folder, plain());
+    let room = open(&folder, &plain());
     assert_eq!(room.head(&id("a")).await, Err(LogError::NotFound(id("a"))));
     assert_eq!(text(&room, &id("b")).await, "second life\n");
 }
@@ -99,15 +99,15 @@ async fn what_the_journal_cannot_mend_is_cut_to_whole_lines() {
     let all = rows(0, 700);
     for part in ["text", "lines", "index", "marks"] {
         let folder = TempDir::new().unwrap();
-        let room = open(&folder, plain());
+        let room = open(&folder, &plain());
         append(&room, &id("a"), 0, &["##[error]x"], false).await.unwrap();
         append(&room, &id("a"), 1, &all, true).await.unwrap();
         drop(room);
         // This start frees the journal.
-        drop(open(&folder, plain()));
+        drop(open(&folder, &plain()));
         let path = log_files(folder.path()).into_iter().find(|path| path.extension().unwrap() == part).unwrap();
         truncate(&path, path.metadata().unwrap().len() / 2 + 1);
-        let room = open(&folder, plain());
+        let room = open(&folder, &plain());
         let expected = format!("##[error]x\n{}", lines(&all));
         let left = text(&room, &id("a")).await;
         let head = room.head(&id("a")).await.unwrap();
@@ -129,7 +129,7 @@ async fn what_the_journal_cannot_mend_is_cut_to_whole_lines() {
 #[tokio::test]
 async fn a_journal_of_garbage_is_no_journal() {
     let folder = TempDir::new().unwrap();
-    drop(DiskLogs::open(folder.path(), plain()).unwrap());
+    drop(DiskLogs::open(folder.path(), &plain()).unwrap());
     for (slot, bytes) in [
         b"".to_vec(),
         b"MRJRNL1\n".to_vec(),
@@ -141,8 +141,8 @@ async fn a_journal_of_garbage_is_no_journal() {
     {
         std::fs::write(folder.path().join("journal").join(slot.to_string()), bytes).unwrap();
     }
-    let room = room_over(std::sync::Arc::new(DiskLogs::open(folder.path(), plain()).unwrap()));
+    let room = room_over(std::sync::Arc::new(DiskLogs::open(folder.path(), &plain()).unwrap()));
     append(&room, &id("a"), 0, &["row"], false).await.unwrap();
     drop(room);
-    assert_eq!(text(&open(&folder, plain()), &id("a")).await, "row\n");
+    assert_eq!(text(&open(&folder, &plain()), &id("a")).await, "row\n");
 }

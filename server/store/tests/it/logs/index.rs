@@ -133,7 +133,7 @@ fn line() -> impl Strategy<Value = (String, u64)> {
 async fn run(calls: Vec<Vec<(String, u64)>>, trim: u64, seal_frame_bytes: usize, numbers: Vec<u64>) {
     let folder = quick_folder();
     let options = DiskLogsOptions { seal_frame_bytes, ..tiny() };
-    let logs = DiskLogs::open(folder.path(), options.clone()).unwrap();
+    let logs = DiskLogs::open(folder.path(), &options).unwrap();
     let (id, mut model, mut time) = (id("a.b"), Model { lines: Vec::new(), first: 0 }, 1_u64 << flags::TIME_SHIFT);
     for call in calls {
         let at_lines = model.lines.len();
@@ -157,7 +157,7 @@ async fn run(calls: Vec<Vec<(String, u64)>>, trim: u64, seal_frame_bytes: usize,
     check(&logs, &id, &model, &numbers).await;
     drop(logs);
     let sealing = DiskLogsOptions { seal_after: Some(Duration::ZERO), ..options };
-    let logs = DiskLogs::open(folder.path(), sealing).unwrap();
+    let logs = DiskLogs::open(folder.path(), &sealing).unwrap();
     check(&logs, &id, &model, &numbers).await;
     logs.append(&id, LogAppend::end(head.lines)).await.unwrap();
     logs.settle().await;

@@ -31,7 +31,7 @@ const LOOK_AGAIN_WAIT: Duration = Duration::from_millis(5);
 fn child() {
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let logs = millrace_store::logs::disk::DiskLogs::open(Path::new(&folder), options(SEGMENT_MAX_BYTES, 8)).unwrap();
+    let logs = millrace_store::logs::disk::DiskLogs::open(Path::new(&folder), &options(SEGMENT_MAX_BYTES, 8)).unwrap();
     runtime.block_on(write_logs(super::room_over(std::sync::Arc::new(logs))));
 }
 
@@ -113,7 +113,7 @@ fn run_child(folder: &Path, strace: &[&str]) -> Outcome {
 
 /// Opens what a child left: all that it was told is stored must be there, and every log is a beginning of what it sent.
 async fn check_what_is_left(folder: &TempDir, outcome: &Outcome, what: &str) {
-    let room = open(folder, options(SEGMENT_MAX_BYTES, 8));
+    let room = open(folder, &options(SEGMENT_MAX_BYTES, 8));
     let acknowledged = outcome.acknowledged();
     for log in 0..LOGS {
         let left = match room.head(&log_id(log)).await {

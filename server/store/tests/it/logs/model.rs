@@ -87,7 +87,7 @@ struct World {
 impl World {
     fn new(options: DiskLogsOptions) -> Self {
         let folder = quick_folder();
-        let room = Some(open(&folder, options.clone()));
+        let room = Some(open(&folder, &options));
         Self { folder, options, room, logs: BTreeMap::new(), durable: BTreeMap::new(), segment: 0 }
     }
 
@@ -139,7 +139,7 @@ impl World {
                 }
             }
         }
-        self.room = Some(open(&self.folder, self.options.clone()));
+        self.room = Some(open(&self.folder, &self.options));
         self.segment = segments.iter().map(|(number, _)| *number).max().unwrap_or(0);
         self.durable = log_files(self.folder.path())
             .into_iter()
@@ -242,7 +242,7 @@ proptest! {
 async fn torn_journal(calls: Vec<(u8, Vec<String>)>, cut: u32, files_are_lost: bool) {
     let folder = quick_folder();
     let journal = folder.path().join("journal/0");
-    let room = open(&folder, plain());
+    let room = open(&folder, &plain());
     let mut logs: BTreeMap<LogId, (String, u64)> = BTreeMap::new();
     let mut acknowledged = Vec::new();
     for (log, rows) in calls {
@@ -261,7 +261,7 @@ async fn torn_journal(calls: Vec<(u8, Vec<String>)>, cut: u32, files_are_lost: b
             std::fs::remove_file(path).unwrap();
         }
     }
-    let room = open(&folder, plain());
+    let room = open(&folder, &plain());
     for (log, (text, _)) in &logs {
         let left = match room.head(log).await {
             Ok(_) => super::text(&room, log).await,

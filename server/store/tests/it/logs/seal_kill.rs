@@ -32,7 +32,7 @@ fn child() {
 }
 
 async fn work(folder: &Path) {
-    let logs = Arc::new(DiskLogs::open(&folder.join("logs"), settings(folder)).unwrap());
+    let logs = Arc::new(DiskLogs::open(&folder.join("logs"), &settings(folder)).unwrap());
     let room = room_over(logs.clone());
     for log in 0..LOGS {
         for call in 0..CALLS {
@@ -90,7 +90,7 @@ fn finished(said: &[String]) -> bool {
 /// Opens what a child left: first as it is, then when all that was begun is done.
 async fn check(folder: &TempDir, said: &[String], what: &str) {
     for _ in 0..2 {
-        let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), settings(folder.path())).unwrap());
+        let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), &settings(folder.path())).unwrap());
         for log in 0..LOGS {
             check_log(&logs, log, said, what).await;
         }

@@ -42,13 +42,13 @@ fn lines(rows: &[String]) -> String {
     rows.iter().flat_map(|row| [row, "\n"]).collect()
 }
 
-fn open(folder: &Path, options: DiskLogsOptions) -> (Arc<DiskLogs>, LogRoom) {
+fn open(folder: &Path, options: &DiskLogsOptions) -> (Arc<DiskLogs>, LogRoom) {
     let logs = Arc::new(DiskLogs::open(&folder.join("logs"), options).unwrap());
     (logs.clone(), room_over(logs))
 }
 
 async fn one_sealed_log(folder: &TempDir, rows: &[String]) -> PathBuf {
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     append(&room, &id("a"), 0, rows, true).await.unwrap();
     logs.settle().await;
     assert!(files_of_kind(folder.path(), "text").is_empty() && files_of_kind(folder.path(), "lines").is_empty());
@@ -86,7 +86,7 @@ async fn a_damaged_file_is_corrupt_and_never_wrong() {
     let mut corrupt = 0;
     for bad in &damages {
         std::fs::write(&path, bad).unwrap();
-        let (logs, _) = open(folder.path(), sealing());
+        let (logs, _) = open(folder.path(), &sealing());
         let (mut read, mut line, expected) = (Vec::new(), 0, lines(&rows));
         while line < rows.len() as u64 {
             match logs.read(&id("a"), ReadFrom::Line(line), u64::MAX, usize::MAX / 2).await {
@@ -114,7 +114,7 @@ async fn a_damaged_file_is_corrupt_and_never_wrong() {
 async fn a_start_seals_what_was_left_and_clears_up() {
     let folder = quick_folder();
     let all = rows(300);
-    let (logs, room) = open(folder.path(), tiny());
+    let (logs, room) = open(folder.path(), &tiny());
     let long = "L".repeat(200);
     for name in ["run.1", "run.2", &long] {
         append(&room, &id(name), 0, &all, name != "run.2").await.unwrap();
@@ -125,7 +125,7 @@ async fn a_start_seals_what_was_left_and_clears_up() {
     let shard = folder.path().join(format!("logs/{:02x}", survey_shard(&id("run.1"))));
     let unfinished = shard.join("log-run.9.zst.tmp");
     std::fs::write(&unfinished, b"half of a log").unwrap();
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     logs.settle().await;
     assert!(!unfinished.exists());
     assert_eq!(files_of_kind(folder.path(), "zst").len(), 2);
@@ -136,7 +136,7 @@ async fn a_start_seals_what_was_left_and_clears_up() {
     // It was sealed, and its plain files not removed.
     std::fs::write(shard.join("log-run.1.lines"), b"left").unwrap();
     std::fs::write(shard.join("log-run.1.text"), b"left").unwrap();
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     logs.settle().await;
     assert_eq!(files_of_kind(folder.path(), "lines").len(), 1);
     let mut ids = ["run.1", "run.2", &long].map(id);
@@ -154,7 +154,7 @@ async fn a_start_seals_what_was_left_and_clears_up() {
 async fn archived_logs_are_read_removed_and_made_again() {
     let folder = quick_folder();
     let all = rows(200);
-    let (logs, room) = open(folder.path(), archiving(folder.path()));
+    let (logs, room) = open(folder.path(), &archiving(folder.path()));
     for name in ["run.1", "run.2"] {
         append(&room, &id(name), 0, &all, true).await.unwrap();
     }
@@ -163,7 +163,7 @@ async fn archived_logs_are_read_removed_and_made_again() {
     assert_eq!(files_of_kind(&folder.path().join("archive"), "zst").len(), 2);
     assert_eq!(text(&room, &id("run.1")).await, lines(&all));
     drop((logs, room));
-    let (logs, room) = open(folder.path(), archiving(folder.path()));
+    let (logs, room) = open(folder.path(), &archiving(folder.path()));
     assert_eq!(text(&room, &id("run.1")).await, lines(&all));
     assert_eq!(room.list(None, 10).await.unwrap(), [id("run.1"), id("run.2")]);
     assert!(logs.survey(survey_shard(&id("run.1"))).await.unwrap().iter().all(|log| log.compressed));
@@ -172,7 +172,7 @@ async fn archived_logs_are_read_removed_and_made_again() {
     append(&room, &id("run.1"), 0, &all[..2], false).await.unwrap();
     drop((logs, room));
     // The journal has its removal and its second life.
-    let (logs, room) = open(folder.path(), archiving(folder.path()));
+    let (logs, room) = open(folder.path(), &archiving(folder.path()));
     assert_eq!(text(&room, &id("run.1")).await, lines(&all[..2]));
     assert_eq!(text(&room, &id("run.2")).await, lines(&all));
     append(&room, &id("run.1"), 2, &all[2..], true).await.unwrap();
@@ -185,7 +185,7 @@ async fn archived_logs_are_read_removed_and_made_again() {
 async fn readers_and_removers_notice_nothing() {
     let folder = quick_folder();
     let all = rows(400);
-    let (logs, room) = open(folder.path(), archiving(folder.path()));
+    let (logs, room) = open(folder.path(), &archiving(folder.path()));
     let mut tasks = tokio::task::JoinSet::new();
     for log in 0..40 {
         let (logs, reader, all) = (logs.clone(), room.clone(), all.clone());
@@ -229,7 +229,7 @@ async fn readers_and_removers_notice_nothing() {
 async fn a_trim_frees_space_and_outlives_restarts() {
     let folder = quick_folder();
     let all = rows(2000);
-    let (logs, room) = open(folder.path(), tiny());
+    let (logs, room) = open(folder.path(), &tiny());
     let log = id("r.x.named");
     for (call, rows) in (0..).zip(all.chunks(100)) {
         append(&room, &log, call * 100, rows, false).await.unwrap();
@@ -240,12 +240,12 @@ async fn a_trim_frees_space_and_outlives_restarts() {
     assert!(head.first.line > 1200 && after * 2 < before, "{head:?}: {before} bytes, then {after}");
     drop((logs, room));
     for _ in 0..2 {
-        let (logs, room) = open(folder.path(), tiny());
+        let (logs, room) = open(folder.path(), &tiny());
         assert_eq!(logs.head(&log).await.unwrap(), head);
         assert_eq!(logs.stored(&log).await.unwrap().0, after);
         assert_eq!(text(&room, &log).await, lines(&all[head.first.line as usize..]));
     }
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     logs.append(&log, LogAppend::end(head.lines)).await.unwrap();
     logs.settle().await;
     assert_eq!(text(&room, &log).await, lines(&all[head.first.line as usize..]));

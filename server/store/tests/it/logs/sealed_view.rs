@@ -36,7 +36,7 @@ struct View {
 impl SealedView {
     fn new(archived: bool) -> Self {
         let folder = quick_folder();
-        let logs = DiskLogs::open(&folder.path().join("logs"), tiny()).unwrap();
+        let logs = DiskLogs::open(&folder.path().join("logs"), &tiny()).unwrap();
         Self { folder, logs, archived, view: Mutex::new(None) }
     }
 
@@ -55,7 +55,7 @@ impl SealedView {
             archive: self.archived.then_some(archive),
             ..tiny()
         };
-        let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), options).unwrap());
+        let logs = Arc::new(DiskLogs::open(&folder.path().join("logs"), &options).unwrap());
         if !head.complete {
             logs.append(id, LogAppend::end(head.lines)).await.unwrap();
         }

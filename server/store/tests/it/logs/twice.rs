@@ -20,7 +20,7 @@ fn lines(rows: &[String]) -> String {
     rows.iter().flat_map(|row| [row, "\n"]).collect()
 }
 
-fn open(folder: &Path, options: DiskLogsOptions) -> (Arc<DiskLogs>, LogRoom) {
+fn open(folder: &Path, options: &DiskLogsOptions) -> (Arc<DiskLogs>, LogRoom) {
     let logs = Arc::new(DiskLogs::open(&folder.join("logs"), options).unwrap());
     (logs.clone(), room_over(logs))
 }
@@ -28,7 +28,7 @@ fn open(folder: &Path, options: DiskLogsOptions) -> (Arc<DiskLogs>, LogRoom) {
 /// A complete log as plain files, and in the journal.
 async fn plain_log(rows: &[String]) -> TempDir {
     let folder = quick_folder();
-    let (_, room) = open(folder.path(), tiny());
+    let (_, room) = open(folder.path(), &tiny());
     append(&room, &id("a"), 0, rows, true).await.unwrap();
     folder
 }
@@ -37,7 +37,7 @@ async fn plain_log(rows: &[String]) -> TempDir {
 async fn sealed_of(plain: &TempDir) -> (Vec<u8>, PathBuf) {
     let folder = quick_folder();
     copy_folder(&plain.path().join("logs"), &folder.path().join("logs"));
-    let (logs, _) = open(folder.path(), sealing());
+    let (logs, _) = open(folder.path(), &sealing());
     logs.settle().await;
     let files = files_of_kind(folder.path(), "zst");
     assert_eq!(files.len(), 1);
@@ -69,7 +69,7 @@ async fn a_damaged_sealed_file_hides_no_good_plain_one() {
             let (good, place) = sealed_of(&folder).await;
             if plain == Plain::Files {
                 // A start makes the files durable and frees the journal.
-                drop(open(folder.path(), tiny()));
+                drop(open(folder.path(), &tiny()));
             }
             let bad = match damage {
                 "a piece" => flipped(&good, good.len() / 3),
@@ -83,7 +83,9 @@ async fn a_damaged_sealed_file_hides_no_good_plain_one() {
             std::fs::write(&place, bad).unwrap();
             if plain == Plain::Journal {
                 for kind in ["text", "lines", "index"] {
-                    files_of_kind(folder.path(), kind).iter().for_each(|path| std::fs::write(path, b"").unwrap());
+                    for path in files_of_kind(folder.path(), kind) {
+                        std::fs::write(path, b"").unwrap();
+                    }
                 }
             }
             check(&folder, &all, &what).await;
@@ -93,11 +95,11 @@ async fn a_damaged_sealed_file_hides_no_good_plain_one() {
 
 /// It is read, by a store that seals nothing and by one that does; then there is one good copy.
 async fn check(folder: &TempDir, all: &[String], what: &str) {
-    let (logs, room) = open(folder.path(), tiny());
+    let (logs, room) = open(folder.path(), &tiny());
     assert!(text(&room, &id("a")).await == lines(all), "{what}");
     assert!(!logs.stored(&id("a")).await.unwrap().1, "{what}");
     drop((logs, room));
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     let summaries = logs.survey(survey_shard(&id("a"))).await.unwrap();
     assert_eq!(summaries[0].head.lines, all.len() as u64, "{what}");
     logs.settle().await;
@@ -106,7 +108,7 @@ async fn check(folder: &TempDir, all: &[String], what: &str) {
     let files = (files_of_kind(folder.path(), "zst").len(), files_of_kind(folder.path(), "lines").len());
     assert_eq!(files, (1, 0), "{what}");
     drop((logs, room));
-    assert!(text(&open(folder.path(), sealing()).1, &id("a")).await == lines(all), "{what}");
+    assert!(text(&open(folder.path(), &sealing()).1, &id("a")).await == lines(all), "{what}");
 }
 
 #[tokio::test]
@@ -118,11 +120,11 @@ async fn beside_a_damaged_piece_all_is_read_and_the_error_says_where() {
     copy_folder(&plain.path().join("logs"), &folder.path().join("logs"));
     let place = folder.path().join(place.strip_prefix(plain.path()).unwrap());
     {
-        let (logs, _) = open(folder.path(), sealing());
+        let (logs, _) = open(folder.path(), &sealing());
         logs.settle().await;
     }
     std::fs::write(place, flipped(&good, good.len() / 3)).unwrap();
-    let (logs, _) = open(folder.path(), sealing());
+    let (logs, _) = open(folder.path(), &sealing());
     let expected = lines(&all);
     let (mut offset, mut read) = (0, Vec::new());
     for (line, row) in (0..).zip(&all) {
@@ -154,7 +156,7 @@ async fn beside_a_damaged_piece_all_is_read_and_the_error_says_where() {
 async fn a_size_that_cannot_be_is_refused_by_name() {
     use std::io::{Seek, SeekFrom, Write};
     let folder = quick_folder();
-    drop(open(folder.path(), tiny()));
+    drop(open(folder.path(), &tiny()));
     let shard = folder.path().join(format!("logs/{:02x}", survey_shard(&id("a"))));
     let mut file = std::fs::File::create(shard.join("log-a.zst")).unwrap();
     let (length, said) = (400_u64 << 20, 300_u32 << 20);
@@ -162,7 +164,7 @@ async fn a_size_that_cannot_be_is_refused_by_name() {
     file.seek(SeekFrom::Start(length - 17)).unwrap();
     let entry = [said.to_le_bytes(), 0_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
     file.write_all(&[&entry[..], &[0], &0x8F92_EAB1_u32.to_le_bytes()].concat()).unwrap();
-    let (logs, _) = open(folder.path(), tiny());
+    let (logs, _) = open(folder.path(), &tiny());
     let error = logs.head(&id("a")).await.unwrap_err();
     assert!(matches!(error, LogError::Corrupt { .. }));
     assert!(error.to_string().contains(&said.to_string()) && error.to_string().contains("the limit is"), "{error}");
@@ -174,18 +176,18 @@ async fn a_folder_that_cannot_be_read_holds_up_no_other_and_is_tried_again() {
     let all = rows(20);
     let ids: Vec<_> = (0..40).map(|log| id(&format!("run{log}.1"))).collect();
     {
-        let (_, room) = open(folder.path(), tiny());
+        let (_, room) = open(folder.path(), &tiny());
         for id in &ids {
             append(&room, id, 0, &all, true).await.unwrap();
         }
     }
     // So that the journal has nothing of them.
-    drop(open(folder.path(), tiny()));
+    drop(open(folder.path(), &tiny()));
     let hidden = survey_shard(&ids[0]);
     let (place, away) = (folder.path().join(format!("logs/{hidden:02x}")), folder.path().join("away"));
     std::fs::rename(&place, &away).unwrap();
     std::fs::write(&place, b"not a folder").unwrap();
-    let (logs, room) = open(folder.path(), sealing());
+    let (logs, room) = open(folder.path(), &sealing());
     logs.settle().await;
     let (seen, unseen): (Vec<_>, Vec<_>) = ids.iter().partition(|id| survey_shard(id) != hidden);
     assert!(!seen.is_empty() && !unseen.is_empty());
