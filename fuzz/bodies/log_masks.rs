@@ -76,7 +76,16 @@ fn check_set(values: &[String], content: &[u8]) -> MaskSet {
     assert!(found.is_sorted_by(|one, next| one.end < next.start), "in order and apart");
     for cut in [0, content.len() / 3, content.len()] {
         let at = set.cut(content, cut);
-        assert!(at <= cut && found.iter().all(|value| at <= value.start || value.end <= at), "cut through a value");
+        let (head, tail) = content.split_at(at);
+        let mut apart = set.find(head);
+        for value in set.find(tail) {
+            let value = value.start + at..value.end + at;
+            match apart.last_mut().filter(|last| last.end == value.start) {
+                Some(last) => last.end = value.end,
+                None => apart.push(value),
+            }
+        }
+        assert!(at <= cut && apart == found, "cut through a value");
     }
     assert!(set.begun(content) <= content.len().min(set.longest().saturating_sub(1)));
     set

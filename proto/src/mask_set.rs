@@ -58,7 +58,9 @@ impl std::fmt::Display for NotMasked {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooShort => write!(out, "is not masked: it has fewer than {MASK_MIN_CHARS} characters"),
-            Self::TooMany => write!(out, "is not masked: it is one of more than {MASKS_MAX} values"),
+            Self::TooMany => {
+                write!(out, "is not masked: there are more than {MASKS_MAX} values, or they are too long together")
+            }
             Self::TooLong => write!(
                 out,
                 "is masked only as it is, not in base64 and other spellings: it is longer than {MASK_VALUE_MAX_BYTES} bytes"
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(refused, [Refused { index: 1, why: NotMasked::TooLong }]);
         assert!(set.is_in(long.as_bytes()) && set.is_in(b"hunter2%2F"));
         // The spellings of one fill most of the room, the next has none left, a small one after it has.
-        let large = ["a", "b"].map(|one| (0..1_200).map(|part| format!("{one}{part}+/\"")).collect::<String>());
+        let large = ["a", "b"].map(|one| (0..7_000).map(|part| format!("{one}{part}+/\"")).collect::<String>());
         let (set, refused) = MaskSet::new([large[0].as_str(), &large[1], "hunter2/"]);
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert_eq!(refused[0].why, NotMasked::TooManySpellings);

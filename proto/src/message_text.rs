@@ -74,12 +74,15 @@ impl MessageTypes {
         };
         let any = if name == ANY { texts(message, 1).last().map(type_of_url) } else { None };
         // Ranges first: what is handed out may change.
-        let fields: Vec<(u64, std::ops::Range<usize>)> = Fields::of(message)
+        let mut all = Fields::of(message);
+        let fields: Vec<(u64, std::ops::Range<usize>)> = all
+            .by_ref()
             .filter_map(|(number, value)| match value {
                 Value::Bytes(range) => Some((number, range)),
                 Value::Varint(_) | Value::Fixed => None,
             })
             .collect();
+        let read = all.read;
         for (number, range) in fields {
             let value = &mut message[range];
             match (types.get(&number), &any) {
@@ -89,6 +92,10 @@ impl MessageTypes {
                 // A field that is not known is not read either: it can't be broken.
                 (Some(Field::Bytes) | None, _) => seen(Kind::Bytes, value),
             }
+        }
+        // Nobody can read what comes after that either, as a message.
+        if read < message.len() {
+            seen(Kind::Bytes, &mut message[read..]);
         }
     }
 }
@@ -107,11 +114,13 @@ enum Value {
 struct Fields<'m> {
     message: &'m [u8],
     at: usize,
+    /// How much of it was whole fields.
+    read: usize,
 }
 
 impl<'m> Fields<'m> {
     fn of(message: &'m [u8]) -> Self {
-        Self { message, at: 0 }
+        Self { message, at: 0, read: 0 }
     }
 
     fn varint(&mut self) -> Option<u64> {
@@ -133,10 +142,12 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            self.read = self.at;
             let tag = self.varint()?;
             let size = match tag & 7 {
                 0 => {
                     let value = self.varint()?;
+                    self.read = self.at;
                     return Some((tag >> 3, Value::Varint(value)));
                 }
                 1 => 8,
@@ -146,7 +157,7 @@ impl Iterator for Fields<'_> {
                 _ => return None,
             };
             let range = self.at..self.at.checked_add(size).filter(|end| *end <= self.message.len())?;
-            self.at = range.end;
+            (self.at, self.read) = (range.end, range.end);
             return Some((tag >> 3, if tag & 7 == 2 { Value::Bytes(range) } else { Value::Fixed }));
         }
     }
@@ -207,13 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_no_harm() {
+    fn what_is_no_message_is_handed_out_as_it_is() {
         let types = MessageTypes::of_descriptor_set(FILE_DESCRIPTOR_SET);
-        for bad in
-            [&b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"[..], b"\x0A\x05ab", b"\x07", b"\xFF", b"\x0B\x0B\x0C"]
-        {
-            assert!(shown(&types, "build_event_stream.BuildEvent", bad).is_empty());
+        let all = |message: &[u8]| shown(&types, "build_event_stream.Progress", message);
+        for bad in [&b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"[..], b"\x0A\x05ab", b"\x07hunter2", b"\xFF"] {
+            let shown = (Kind::Bytes, String::from_utf8_lossy(bad).into_owned());
+            assert_eq!(all(bad), [shown.clone()]);
+            let text = (Kind::Text, "abc".to_owned());
+            assert_eq!(all(&[b"\x0A\x03abc", bad].concat()), [text, shown], "after a whole field");
         }
+        assert_eq!(all(b"\x0B\x0B\x0C"), [], "groups have no text of their own");
         MessageTypes::of_descriptor_set(b"\x0A\x03abc");
     }
 }

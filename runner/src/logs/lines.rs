@@ -63,13 +63,17 @@ impl Lines {
     }
 
     fn split(&mut self, masks: &MaskSet, out: &mut Vec<Line>) {
-        while self.pending.len() > ROW_MAX_BYTES {
-            let cut = self.between_characters(masks.cut(&self.pending, ROW_MAX_BYTES));
+        // What went out as a mask takes nothing of the row.
+        while self.pending.len() > self.masked + ROW_MAX_BYTES {
+            let cut = masks.cut(&self.pending, self.masked + ROW_MAX_BYTES);
             if cut <= self.masked {
-                self.mask_run(masks, out);
-                continue;
+                if self.mask_run(masks, out) {
+                    continue;
+                }
+                // A value that is longer than a row has begun, or seems to: what comes tells.
+                return;
             }
-            let rest = self.pending.split_off(cut);
+            let rest = self.pending.split_off(self.between_characters(cut));
             let part = std::mem::replace(&mut self.pending, rest);
             out.push(Line::Part(masks.apply_after(&part, self.masked).into_owned()));
             (self.in_long_line, self.masked) = (true, 0);
@@ -79,19 +83,22 @@ impl Lines {
     /// A place for the cut where no character is torn, if this is text.
     fn between_characters(&self, cut: usize) -> usize {
         let is_start = |at: &usize| self.pending.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80);
-        (cut.saturating_sub(CHAR_REST_MAX_BYTES)..=cut).rev().find(is_start).unwrap_or(cut)
+        (cut.saturating_sub(CHAR_REST_MAX_BYTES).max(self.masked + 1)..=cut).rev().find(is_start).unwrap_or(cut)
     }
 
     /// Masked values overlap for longer than a row: all of them become one [`MASK`]. As much of them stays as one that
-    /// overlaps them, too, may have begun with.
-    fn mask_run(&mut self, masks: &MaskSet, out: &mut Vec<Line>) {
-        let end = masks.find(&self.pending).first().map_or(self.masked, |run| run.end).max(self.masked);
+    /// overlaps them, too, may have begun with. False if there is no more to mask yet.
+    fn mask_run(&mut self, masks: &MaskSet, out: &mut Vec<Line>) -> bool {
+        // Others may be whole within what went out.
+        let reached = masks.find(&self.pending).into_iter().filter(|run| run.start <= self.masked);
+        let Some(end) = reached.map(|run| run.end).max().filter(|end| *end > self.masked) else { return false };
         if self.masked == 0 {
             out.push(Line::Part(MASK.into()));
         }
         self.masked = end.min(masks.longest().saturating_sub(1));
         self.pending.drain(..end - self.masked);
         self.in_long_line = true;
+        true
     }
 }
 
@@ -174,6 +181,35 @@ mod tests {
                 let expected = if value == "aX" { "a end" } else { "aa end" };
                 assert_eq!(rest, expected, "{value} by {size}");
             }
+        }
+    }
+
+    /// A value may be whole within what went out as a mask while a longer one goes on.
+    #[test]
+    fn values_in_values_are_masked() {
+        let masks = Masks::default();
+        for value in ["xVVVV-CCC", "VVVV", "CCCC"] {
+            masks.add(value).expect("masked");
+        }
+        let first = "C".repeat(ROW_MAX_BYTES + 64) + "xVVVV-CCC";
+        let more = "C".repeat(ROW_MAX_BYTES + 5_000) + " end";
+        let shown = joined(&[first.as_bytes(), more.as_bytes()], &masks);
+        assert_eq!(shown.replace("***", ""), " end");
+    }
+
+    #[test]
+    fn a_value_longer_than_a_row_is_masked() {
+        let masks = Masks::default();
+        let value: String = (0..ROW_MAX_BYTES).map(|at| char::from(b'a' + (at * at / 7 % 26) as u8)).collect();
+        masks.add(&value.repeat(2)).expect_err("in this spelling only");
+        for size in [1_000, 4_096, 70_000, 500_000] {
+            let text = format!("{0}{0} between {0} and {0}{0}{0}{0} end", value);
+            let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            assert_eq!(
+                joined(&chunks, &masks),
+                text.replace(&value.repeat(2), "***").replace("******", "***"),
+                "by {size}"
+            );
         }
     }
 

@@ -183,7 +183,7 @@ async fn what_is_missing_or_wrong_is_said_in_the_log() {
     let warned = fixture.server.heard().logs[&(job.tx_uuid.clone(), 0)]
         .rows
         .iter()
-        .any(|row| row.text.starts_with("##[warning]a value to mask has fewer than 3 characters"));
+        .any(|row| row.text.starts_with("##[warning]a value to mask is not masked: it has fewer than 3 characters"));
     assert!(warned);
     fixture.finish().await;
 }

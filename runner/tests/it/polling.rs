@@ -33,8 +33,10 @@ async fn a_lost_answer_is_asked_for_again() {
     assert_eq!(fixture.run(&job).await.state, "success");
     {
         let heard = fixture.server.heard();
-        let first = &heard.fetches[0].request_id;
-        assert!(!first.is_empty() && heard.fetches.iter().filter(|fetch| fetch.request_id == *first).count() >= 3);
+        // The same call three times; the first of all may have been another, before the runner knew what it offers.
+        let times = |id: &str| heard.fetches.iter().filter(|fetch| fetch.request_id == id).count();
+        assert!(heard.fetches.iter().all(|fetch| !fetch.request_id.is_empty()));
+        assert!(heard.fetches.iter().any(|fetch| times(&fetch.request_id) >= 3), "{:?}", heard.fetches);
         assert_eq!(heard.fetches[0].wait_ms, 50_000);
     }
     fixture.finish().await;

@@ -74,6 +74,7 @@ async fn answer(app: &Arc<App>, caller: &Caller, id: &str, asked: &Asked<'_>) ->
     set.insert(header::VARY, VARY);
     set.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if asked.wanted.download
+        && response.status().is_success()
         && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.log\""))
     {
         set.insert(header::CONTENT_DISPOSITION, value);
@@ -120,7 +121,18 @@ async fn stored(app: &Arc<App>, follow: Follow, asked: &Asked<'_>) -> Result<Res
     // Of a log that still grows there is nothing to compare with.
     let tag = head.complete.then(|| format!("{length:x}-{:x}-{first:x}-{:x}", head.lines, head.last_ms));
     let tag_in = |encoding: ContentEncoding| tag.as_deref().map(|tag| encoding.tag(tag));
-    let mut response = match Verdict::of(headers, true, Some(Current::tagged(tag_in(encoding).as_deref()))) {
+    // Conditions are looked at as if no range were asked for; who had a range before knows the other tag.
+    let verdict_of = |encoding| Verdict::of(headers, true, Some(Current::tagged(tag_in(encoding).as_deref())));
+    let verdict = match (verdict_of(encoding), verdict_of(whole)) {
+        (Verdict::NotModified, _) => Verdict::NotModified,
+        (_, Verdict::NotModified) => {
+            encoding = whole;
+            Verdict::NotModified
+        }
+        (Verdict::Failed, Verdict::Failed) => Verdict::Failed,
+        _ => Verdict::Go,
+    };
+    let mut response = match verdict {
         Verdict::Failed => StatusCode::PRECONDITION_FAILED.into_response(),
         Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Verdict::Go => {

@@ -128,14 +128,19 @@ impl RowBatch {
             return;
         }
         let from = self.start_of(first);
-        let joined =
-            |end: RowEnd| line_words(&self.words[from.words..end.words]).filter(|word| is_joined(*word)).count();
-        let place = |row: usize| self.ends[row].text - from.text - joined(self.ends[row]);
-        let size = place(self.ends.len() - 1);
+        // Where the rows end in their line.
+        let (mut joined, mut at) = (0, from.words);
+        let place_of = |end: &RowEnd| {
+            joined += line_words(&self.words[at..end.words]).filter(|word| is_joined(*word)).count();
+            at = end.words;
+            end.text - from.text - joined
+        };
+        let places: Vec<usize> = self.ends[first..].iter().map(place_of).collect();
+        let size = places.last().copied().unwrap_or(0);
         let most = self.masks.longest().saturating_sub(1);
         let mut kept = first;
         for row in (first..self.ends.len()).rev() {
-            let place = place(row);
+            let place = places[row - first];
             let next = found.partition_point(|value| value.end <= place);
             let torn = found.get(next).is_some_and(|value| value.start < place);
             if size - place >= most && !torn {

@@ -37,7 +37,7 @@ const PUMP_GATHER_MS: u64 = 10;
 /// How long it waits after a failure, in milliseconds; each time twice as long, up to the most.
 const PUMP_RETRY_MS: u64 = 250;
 const PUMP_RETRY_MAX_MS: u64 = 30_000;
-/// After so many failures in a row of all logs, those that fail are tried each by itself.
+/// After so many failures in a row of all logs, with no fault of the room itself, those that fail are tried each by itself.
 const PUMP_TOGETHER_MAX_FAILURES: u32 = 3;
 /// How long the end of a server waits for the last events to be told, in milliseconds. What is left is told at the next start.
 const PUMP_STOP_MS: u64 = 2_000;
@@ -109,7 +109,9 @@ impl EventPump {
             0 => PUMP_POLL_MS,
             failures => PUMP_RETRY_MS.saturating_mul(1 << failures.min(16)).min(PUMP_RETRY_MAX_MS),
         });
-        self.held.next_try().map_or(look, |at| look.min(at.saturating_duration_since(Instant::now())))
+        // While nothing goes on they would not either.
+        let again = self.held.next_try().filter(|_| self.failures == 0);
+        again.map_or(look, |at| look.min(at.saturating_duration_since(Instant::now())))
     }
 
     /// Tells all there is. A failure is noted; the outbox keeps what was not told.
@@ -169,7 +171,8 @@ impl EventPump {
         let refused = self.append(&parts, free).await?;
         // It was removed meanwhile, or has them and did not say so: it is looked at once more.
         let refused = self.append(&parts, refused.into_iter().map(|(project, _)| project).collect()).await?;
-        let others_go_on = refused.len() < tried || self.failures >= PUMP_TOGETHER_MAX_FAILURES;
+        let all_refuse_long = self.failures >= PUMP_TOGETHER_MAX_FAILURES && self.logs.fault().is_none();
+        let others_go_on = refused.len() < tried || all_refuse_long;
         let mut of_all = None;
         for (project, error) in refused {
             if is_its_own(&error, others_go_on) {

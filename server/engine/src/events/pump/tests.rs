@@ -25,6 +25,8 @@ struct FailingLogs {
     logs: Arc<MemoryLogs>,
     before: Arc<AtomicBool>,
     after: Arc<AtomicBool>,
+    /// The disk takes nothing, and the store knows.
+    halted: Arc<AtomicBool>,
     refused: Arc<AtomicU32>,
     damaged: Arc<Mutex<HashSet<LogId>>>,
 }
@@ -55,6 +57,9 @@ impl LogStore for FailingLogs {
     }
     async fn append(&self, id: &LogId, append: LogAppend) -> Result<LogHead, LogError> {
         self.whole(id)?;
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
         if self.before.load(Ordering::SeqCst) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(LogError::Exhausted("told to fail".into()));
@@ -85,6 +90,9 @@ impl LogStore for FailingLogs {
     }
     async fn stored(&self, id: &LogId) -> Result<(u64, bool), LogError> {
         self.logs.stored(id).await
+    }
+    fn fault(&self) -> Option<LogError> {
+        self.halted.load(Ordering::SeqCst).then(|| LogError::Io("told to fail".into()))
     }
 }
 
@@ -129,6 +137,40 @@ impl Scene {
             .map(|line| serde_json::from_str::<Value>(line).unwrap()["data"].as_str().unwrap().parse().unwrap())
             .collect()
     }
+}
+
+/// A fault of the disk is no refusal of each log: nothing waits alone, and what waits is bounded as one.
+#[tokio::test]
+async fn a_fault_of_the_room_is_that_of_no_log() {
+    let mut scene = Scene::default();
+    let mut pump = scene.pump();
+    scene.logs.halted.store(true, Ordering::SeqCst);
+    for project in ["a", "b"] {
+        scene.put(project, 2).await;
+    }
+    for _ in 0..2 * PUMP_TOGETHER_MAX_FAILURES {
+        pump.pump().await;
+        assert_eq!((pump.figures.refusing_logs(), pump.told), (0, 0));
+    }
+    assert!(pump.next_look() > Duration::from_millis(PUMP_RETRY_MS));
+    scene.logs.halted.store(false, Ordering::SeqCst);
+    pump.pump().await;
+    assert_eq!(scene.told("a").await, [1, 2]);
+    assert_eq!(scene.told("").await, [1, 2, 3, 4]);
+}
+
+/// A log that waits alone is not tried at each turn while nothing goes on.
+#[tokio::test]
+async fn a_log_that_waits_is_not_tried_while_nothing_goes_on() {
+    let mut scene = Scene::default();
+    let mut pump = scene.pump();
+    scene.logs.damage("a", true);
+    scene.put("a", 1).await;
+    pump.pump().await;
+    assert_eq!(pump.figures.refusing_logs(), 1);
+    assert!(pump.next_look() <= Duration::from_secs(1), "it is tried again soon");
+    pump.failures = 8;
+    assert!(pump.next_look() > Duration::from_secs(1), "not while nothing goes on");
 }
 
 #[tokio::test]
