@@ -4,9 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +24,8 @@ use crate::positioned::sync_folder;
 
 /// How often sealed logs are looked through.
 const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
+/// How long the server waits at its end for a disk that does not answer.
+const ARCHIVE_STOP_WAIT: Duration = Duration::from_secs(10);
 const COPY_BYTES: usize = 1024 * 1024;
 /// So many may wait for a round; more wait before they ask.
 const ASKING_MAX: usize = 16;
@@ -57,24 +59,36 @@ pub fn make_archive(archive: &Path) -> io::Result<Option<File>> {
     Ok(lock)
 }
 
-/// The thread. Dropping it stops it, wherever it is.
+/// The thread. Dropping it stops it, wherever it is, unless the disk does not answer: then it is left behind.
 pub struct Archiver {
     rounds: Option<SyncSender<oneshot::Sender<()>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends. The lock is never waited for: it is only taken by who drops this.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Archiver {
-    /// Starts the thread, for the archive of this layout.
-    pub fn start(layout: &Layout, open: &Arc<OpenLogs>, options: &ArchiveOptions) -> io::Result<Self> {
+    /// Starts the thread, for the archive of this layout. It holds the locks for as long as it may write, even when it is
+    /// left behind.
+    pub fn start(
+        layout: &Layout,
+        open: &Arc<OpenLogs>,
+        options: &ArchiveOptions,
+        locks: Vec<Arc<File>>,
+    ) -> io::Result<Self> {
         let (rounds, asked) = sync_channel(ASKING_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let after = Duration::from_millis(options.after_ms);
         let archiving = Archiving { layout: layout.clone(), open: open.clone(), after, stop: stop.clone() };
         let folder = options.folder.clone();
-        let body = move || archiving.run(&folder, &asked);
+        let (ends, ended) = sync_channel(0);
+        let body = move || {
+            let _held: (Vec<Arc<File>>, SyncSender<()>) = (locks, ends);
+            archiving.run(&folder, &asked);
+        };
         let thread = std::thread::Builder::new().name("log-archive".into()).spawn(body)?;
-        Ok(Self { rounds: Some(rounds), stop, thread: Some(thread) })
+        Ok(Self { rounds: Some(rounds), stop, thread: Some(thread), ended: Mutex::new(ended) })
     }
 
     /// Comes back when all for which it was time has been tried.
@@ -94,6 +108,12 @@ impl Drop for Archiver {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.rounds = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if matches!(ended.recv_timeout(ARCHIVE_STOP_WAIT), Err(RecvTimeoutError::Timeout)) {
+            let wait = ARCHIVE_STOP_WAIT.as_secs();
+            tracing::warn!("the archive has not answered for {wait} s: what was being archived is left as it is");
+            return;
+        }
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that archives logs panicked");
         }
@@ -171,13 +191,14 @@ impl Archiving {
         let (from, Some(to)) = (self.layout.path(id), self.layout.archived(id)) else { return Ok(()) };
         let log = self.open.get(id);
         log.look().map_err(io::Error::other)?;
-        let Some((content @ Content::Sealed(_), _)) = log.content() else { return Ok(()) };
+        let Ok((content @ Content::Sealed(_), _)) = log.content() else { return Ok(()) };
         let copied = self.copy(&from.sealed(), &to);
-        let _steady = self.open.steady();
-        if !matches!(copied, Ok(true)) || !log.begin_swap(&content) {
-            // Removed meanwhile, or the server stops, or it failed.
+        let steady = self.open.steady();
+        if !matches!(copied, Ok(true)) || steady.is_err() || !log.begin_swap(&content) {
+            // Removed meanwhile, or the server stops, or it failed, or the logs are to be mended first.
+            let steady = steady.map(drop).map_err(io::Error::other);
             remove_if_there(&to.unfinished())?;
-            return copied.map(|_| ());
+            return copied.and(steady);
         }
         let moved = self.switch(&from, &to, |sealed| log.swap(Content::Sealed(Arc::new(sealed))));
         log.settle();

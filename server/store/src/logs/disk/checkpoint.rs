@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use millrace_engine::logs::LogError;
+
 use super::dirty::{Dirty, Written};
 use super::fault::log_error;
+use super::file_system::FileSystem;
 use super::files::{INDEX_ENTRY_BYTES, index_at, words_at};
 use super::journal::{free_segment, prepare_segment};
 use super::layout::Layout;
@@ -30,6 +33,8 @@ const FREE_RETRY_WAIT: Duration = Duration::from_millis(200);
 pub enum Checkpoint {
     /// A segment is done; these are the logs in it.
     Segment(Done, Dirty),
+    /// A sync of a log's files failed elsewhere, and no change is taken any more: they are to be mended.
+    Mend(LogError),
     /// A slot should be made ready.
     Prepare,
 }
@@ -49,12 +54,19 @@ pub struct Checkpointer {
     journal_folder: PathBuf,
     segment_max_bytes: u64,
     slots: Arc<Slots>,
+    file_system: FileSystem,
 }
 
 impl Checkpointer {
-    /// For these logs.
-    pub fn new(layout: &Layout, journal_folder: &Path, segment_max_bytes: u64, slots: Arc<Slots>) -> Self {
-        Self { layout: layout.clone(), journal_folder: journal_folder.into(), segment_max_bytes, slots }
+    /// For these logs; none of them was written since `file_system` is there.
+    pub fn new(
+        layout: &Layout,
+        journal_folder: &Path,
+        segment_max_bytes: u64,
+        slots: Arc<Slots>,
+        file_system: FileSystem,
+    ) -> Self {
+        Self { layout: layout.clone(), journal_folder: journal_folder.into(), segment_max_bytes, slots, file_system }
     }
 
     /// Works until nobody can send any more.
@@ -65,22 +77,31 @@ impl Checkpointer {
         let mut done = Vec::new();
         loop {
             let wait = if done.is_empty() { Duration::MAX } else { FREE_RETRY_WAIT };
-            match checkpoints.recv_timeout(wait) {
-                Ok(Checkpoint::Segment(segment, _)) if segment.number < first_number => {}
-                Ok(Checkpoint::Segment(segment, dirty)) => match make_durable(&self.layout, &dirty) {
-                    Ok(()) => done.push(segment.slot),
-                    // What a failed sync lost can't be known, and to sync again tells nothing. The journal has it.
-                    Err(error) => {
-                        tracing::warn!(%error, "log files could not be made durable; logs take no rows until they are, trying again");
-                        let fault = log_error("making logs durable failed, trying again", &error);
-                        let Some(number) = mender.mend(fault) else { return checkpoints.iter().for_each(drop) };
-                        first_number = number;
-                        done.clear();
+            let fault = match checkpoints.recv_timeout(wait) {
+                Ok(Checkpoint::Segment(segment, _)) if segment.number < first_number => None,
+                Ok(Checkpoint::Segment(segment, dirty)) => {
+                    let made = make_durable(&self.layout, &dirty, &self.file_system);
+                    // A failure that the applier was told of is not told again.
+                    let fault = made.err().as_ref().map(sync_fault).or_else(|| self.slots.fault_of_syncs());
+                    if fault.is_none() {
+                        done.push(segment.slot);
                     }
-                },
-                Ok(Checkpoint::Prepare) => self.prepare(),
-                Err(RecvTimeoutError::Timeout) => {}
+                    fault
+                }
+                Ok(Checkpoint::Mend(fault)) => Some(fault),
+                Ok(Checkpoint::Prepare) => {
+                    self.prepare();
+                    None
+                }
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // What a failed sync lost can't be known, and to sync again tells nothing. The journal has it.
+            if let Some(fault) = fault {
+                tracing::warn!(error = %fault, "log files could not be made durable; logs take no rows until they are");
+                let Some(number) = mender.mend(fault) else { return checkpoints.iter().for_each(drop) };
+                first_number = number;
+                done.clear();
             }
             // In their order: one must not be done again without those that came after it.
             while done.first().is_some_and(|slot| self.free(*slot)) {
@@ -112,9 +133,14 @@ impl Checkpointer {
     }
 }
 
-/// Makes the files of these logs durable.
-pub fn make_durable(layout: &Layout, dirty: &Dirty) -> io::Result<()> {
-    if dirty.len() > SYNC_EACH_MAX && sync_file_system(&layout.root)? {
+/// Why no change is taken after a sync that failed.
+pub fn sync_fault(error: &io::Error) -> LogError {
+    log_error("making logs durable failed, trying again", error)
+}
+
+/// Makes the files of these logs durable. The file system is from before they were written.
+pub fn make_durable(layout: &Layout, dirty: &Dirty, file_system: &FileSystem) -> io::Result<()> {
+    if dirty.len() > SYNC_EACH_MAX && file_system.sync()? {
         return Ok(());
     }
     let mut folders = HashSet::new();
@@ -150,17 +176,4 @@ fn files_of(path: &LogPath, written: &Written) -> Vec<PathBuf> {
         add(Part::Index, index_at(lines.start().saturating_sub(1)), index_at(*lines.end()) + INDEX_ENTRY_BYTES as u64);
     }
     files
-}
-
-/// Syncs the whole file system; false where that can't be done.
-#[cfg(target_os = "linux")]
-pub fn sync_file_system(root: &Path) -> io::Result<bool> {
-    rustix::fs::syncfs(std::fs::File::open(root)?)?;
-    Ok(true)
-}
-
-/// Syncs the whole file system; false where that can't be done.
-#[cfg(not(target_os = "linux"))]
-pub fn sync_file_system(_root: &Path) -> io::Result<bool> {
-    Ok(false)
 }

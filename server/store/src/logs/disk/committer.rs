@@ -17,13 +17,14 @@ use std::thread::JoinHandle;
 use millrace_engine::logs::{LogError, LogHead, LogId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::checkpoint::{Checkpoint, Checkpointer, Done};
+use super::checkpoint::{Checkpoint, Checkpointer, Done, sync_fault};
 use super::dirty::Dirty;
 use super::fault::log_error;
+use super::file_system::FileSystem;
 use super::journal::{Journal, SEGMENTS, ready_slots};
 use super::layout::Layout;
 use super::mend::{MendRequest, Mender};
-use super::open_logs::{OpenLog, OpenLogs};
+use super::open_logs::{ApplyError, OpenLog, OpenLogs};
 use super::record::{Change, Record};
 use super::recovery::recover;
 use super::sealer::SealQueue;
@@ -90,12 +91,13 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the threads; the journal has no live segment.
+    /// Starts the threads; the journal has no live segment. `file_system` is the checkpointer's.
     pub fn start(
         place: JournalPlace,
         open: &Arc<OpenLogs>,
         next_number: u64,
         sealer: Option<SealQueue>,
+        file_system: FileSystem,
     ) -> io::Result<Self> {
         let (first, others) = place.slots()?;
         let slots = Arc::new(Slots::default());
@@ -103,7 +105,8 @@ impl Committer {
         let (jobs, incoming) = mpsc::channel(CHANGES_WAITING_MAX);
         let (to_applier, commits) = sync_channel(COMMITS_WAITING_MAX);
         let (to_checkpointer, checkpoints) = sync_channel(2 * SEGMENTS);
-        let checkpointer = Checkpointer::new(&place.layout, &place.folder, place.segment_max_bytes, slots.clone());
+        let checkpointer =
+            Checkpointer::new(&place.layout, &place.folder, place.segment_max_bytes, slots.clone(), file_system);
         let mender = Mender::new(slots.clone(), jobs.downgrade(), Incoming::Mend);
         let committing = Committing {
             journal: Journal::new(&place.folder, first.number, next_number),
@@ -117,11 +120,13 @@ impl Committer {
             applier: to_applier,
             checkpointer: to_checkpointer.clone(),
         };
+        let applying =
+            Applying { dirty: Dirty::default(), asked: false, slots: slots.clone(), to_checkpointer, sealer };
         let spawn =
             |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         let threads = vec![
             spawn("log-commit", Box::new(move || committing.run(incoming)))?,
-            spawn("log-apply", Box::new(move || apply(&commits, &to_checkpointer, sealer.as_ref())))?,
+            spawn("log-apply", Box::new(move || applying.run(&commits)))?,
             spawn("log-checkpoint", Box::new(move || checkpointer.run(&checkpoints, &mender)))?,
         ];
         let memory = Arc::new(Semaphore::new(CHANGES_WAITING_MAX_BYTES));
@@ -240,7 +245,9 @@ impl Committing {
 
     /// False if there is no applier any more.
     fn take_through(&mut self, jobs: Vec<Job>) -> bool {
-        match self.commit(&jobs) {
+        let done = self.commit(&jobs);
+        self.slots.committed(done.as_ref().err());
+        match done {
             Ok(()) => self.applier.send(Committed::Jobs(jobs)).is_ok(),
             Err(error) => {
                 for job in jobs {
@@ -298,42 +305,69 @@ impl Committing {
 }
 
 /// The applier: it alone writes the logs' files, in the order of the journal.
-fn apply(commits: &Receiver<Committed>, checkpointer: &SyncSender<Checkpoint>, sealer: Option<&SealQueue>) {
-    let mut dirty = Dirty::default();
-    while let Ok(committed) = commits.recv() {
-        let jobs = match committed {
-            Committed::Jobs(jobs) => jobs,
-            Committed::SegmentDone(segment) => {
-                if checkpointer.send(Checkpoint::Segment(segment, std::mem::take(&mut dirty))).is_err() {
-                    return;
+struct Applying {
+    dirty: Dirty,
+    /// A mend was asked for since the last one.
+    asked: bool,
+    slots: Arc<Slots>,
+    to_checkpointer: SyncSender<Checkpoint>,
+    sealer: Option<SealQueue>,
+}
+
+impl Applying {
+    fn run(mut self, commits: &Receiver<Committed>) {
+        while let Ok(committed) = commits.recv() {
+            match committed {
+                Committed::Jobs(jobs) => jobs.into_iter().for_each(|job| self.apply(job)),
+                Committed::SegmentDone(segment) => {
+                    let dirty = std::mem::take(&mut self.dirty);
+                    if self.to_checkpointer.send(Checkpoint::Segment(segment, dirty)).is_err() {
+                        return;
+                    }
                 }
-                continue;
+                Committed::Drain(done) => {
+                    (self.dirty, self.asked) = (Dirty::default(), false);
+                    // It waits for this.
+                    let _ = done.send(());
+                }
             }
-            Committed::Drain(done) => {
-                dirty = Dirty::default();
-                // It waits for this.
-                let _ = done.send(());
-                continue;
+        }
+    }
+
+    fn apply(&mut self, job: Job) {
+        self.dirty.add(&job.record);
+        let slots = self.slots.clone();
+        let _syncing = matches!(job.record.change, Change::Trim(_)).then(|| slots.syncing());
+        // A failed append leaves the log as it was, for its head stays; what it wrote lies beyond.
+        let error = match job.log.apply(&job.record) {
+            Ok(head) => {
+                job.log.settle();
+                if head.complete
+                    && let Some(sealer) = &self.sealer
+                {
+                    sealer.push(&job.record.id);
+                }
+                let _ = job.reply.send(Ok(head));
+                return;
+            }
+            Err(ApplyError::Write(error)) => error,
+            Err(ApplyError::Sync(error)) => {
+                self.ask_for_mend(&error);
+                error
             }
         };
-        for job in jobs {
-            dirty.add(&job.record);
-            // A failed append leaves the log as it was, for its head stays; what it wrote lies beyond.
-            match job.log.apply(&job.record) {
-                Ok(head) => {
-                    job.log.settle();
-                    if head.complete
-                        && let Some(sealer) = sealer
-                    {
-                        sealer.push(&job.record.id);
-                    }
-                    let _ = job.reply.send(Ok(head));
-                }
-                Err(error) => {
-                    let error = log_error(&format!("writing log {}", job.record.id), &error);
-                    job.fail(error);
-                }
-            }
+        let error = log_error(&format!("writing log {}", job.record.id), &error);
+        job.fail(error);
+    }
+
+    /// The checkpointer would not be told what this sync was.
+    fn ask_for_mend(&mut self, error: &io::Error) {
+        let fault = sync_fault(error);
+        self.slots.fail(fault.clone());
+        // Once is enough, and more might not fit: the mend waits for this thread.
+        if !self.asked {
+            // If it has ended, the store is being closed, and the next start mends them.
+            self.asked = self.to_checkpointer.send(Checkpoint::Mend(fault)).is_ok();
         }
     }
 }

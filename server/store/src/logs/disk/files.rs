@@ -132,13 +132,16 @@ impl LogFiles {
         self.write_beside(before, &beside)
     }
 
-    /// Says that the log begins at this place, and makes that durable: from segments that are not there nobody could
-    /// tell that they were removed. Returns the head after that.
+    /// Says that the log begins at this place. Returns the head after that.
     pub fn write_first(&self, before: &LogHead, first: LogPlace) -> io::Result<LogHead> {
         let after = LogHead { first, ..*before };
         self.write_head(&after)?;
-        self.lines.sync_first()?;
         Ok(after)
+    }
+
+    /// Makes durable where the log begins: from segments that are not there nobody could tell that they were removed.
+    pub fn sync_first(&self) -> io::Result<()> {
+        self.lines.sync_first()
     }
 
     /// Removes the segments between the place where the log began and the one where it does now. Doing it again changes

@@ -43,6 +43,7 @@ mod checkpoint;
 mod committer;
 mod dirty;
 mod fault;
+mod file_system;
 mod files;
 mod header;
 mod journal;
@@ -53,6 +54,7 @@ mod name;
 mod on_disk;
 mod open_logs;
 mod read;
+mod reader;
 mod record;
 mod recount;
 mod recovery;
@@ -77,9 +79,11 @@ pub use archive::ArchiveOptions;
 use archive::{Archiver, make_archive};
 use committer::{Committer, JournalPlace};
 use fault::log_error;
+use file_system::FileSystem;
 use layout::Layout;
 use name::{SHARDS, shard_name};
-use open_logs::{OpenLog, OpenLogs, Reader};
+use open_logs::{OpenLog, OpenLogs};
+use reader::Reader;
 use record::Change;
 use sealer::Sealer;
 
@@ -98,7 +102,7 @@ pub struct DiskLogs {
     sealer: Sealer,
     archiver: Option<Archiver>,
     /// Locked as long as this lives: two servers must not share a folder, nor an archive.
-    _locks: [Option<File>; 2],
+    _locks: Vec<Arc<File>>,
 }
 
 /// What an operator or a test may set.
@@ -160,17 +164,21 @@ impl DiskLogs {
             archive: options.archive.as_ref().map(|archive| archive.folder.clone()),
             file_segment_bytes: options.file_segment_bytes.max(FILE_SEGMENT_MIN_BYTES),
         };
+        let locks: Vec<_> = [Some(lock), archive_lock].into_iter().flatten().map(Arc::new).collect();
+        // Of their own for the checkpointer and the sealer, from before anything is written.
+        let (for_checkpoints, for_seals) = (FileSystem::of(root)?, FileSystem::of(root)?);
         let next_number = recovery::recover(&layout, &journal_folder)?;
         let open = Arc::new(OpenLogs::new(&layout, options.open_logs_max.max(2)));
-        let archiver = options.archive.as_ref().map(|archive| Archiver::start(&layout, &open, archive)).transpose()?;
-        let sealer = Sealer::start(&layout, &open, options)?;
+        let archive = options.archive.as_ref();
+        let archiver = archive.map(|archive| Archiver::start(&layout, &open, archive, locks.clone())).transpose()?;
+        let sealer = Sealer::start(&layout, &open, options, for_seals)?;
         let journal = JournalPlace {
             layout: layout.clone(),
             folder: journal_folder,
             segment_max_bytes: options.segment_max_bytes,
         };
-        let committer = Committer::start(journal, &open, next_number, sealer.queue())?;
-        Ok(Self { layout, open, committer, sealer, archiver, _locks: [Some(lock), archive_lock] })
+        let committer = Committer::start(journal, &open, next_number, sealer.queue(), for_checkpoints)?;
+        Ok(Self { layout, open, committer, sealer, archiver, _locks: locks })
     }
 
     /// Comes back when all logs that are complete by now are sealed, and archived if it is time, or that has failed.

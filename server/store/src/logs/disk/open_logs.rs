@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use bytes::Bytes;
-use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId, LogLines, LogMark, LogPlace, ReadFrom};
+use millrace_engine::logs::{LogAppend, LogError, LogHead, LogId};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -16,6 +15,7 @@ use super::layout::Layout;
 use super::name::remove_if_there;
 use super::on_disk::{self, OnDisk};
 use super::read::LogReader;
+use super::reader::Reader;
 use super::record::{Change, Record};
 use super::sealed::{FrameCache, SealedLog, SealedReader};
 use crate::positioned::sync_folder;
@@ -28,14 +28,16 @@ pub struct OpenLog {
     mending: Arc<RwLock<Mending>>,
     /// Told when a change or a move is done.
     settled: Notify,
-    /// Held while files are opened, by threads that may block; else for a few instructions.
+    /// Held while files are opened, by threads that may block.
+    opening: Mutex<()>,
+    /// Held for a few instructions.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     looked: bool,
-    /// None: there is no such log.
+    /// None: there is no such log, if it was looked at.
     log: Option<(Content, LogHead)>,
     /// A change is on its way through the journal, or it is being moved.
     changing: bool,
@@ -47,8 +49,22 @@ struct State {
 /// taken before any log's own state.
 #[derive(Default)]
 pub struct Mending {
-    /// They are being mended, or that has failed half-way: what is not open can't be opened.
+    /// They are being mended, or that has failed half-way: they may be older than what is known of them.
     torn: bool,
+}
+
+/// Why a change that is durable in the journal is not in the files.
+pub enum ApplyError {
+    /// It could not be written: the log is as before.
+    Write(io::Error),
+    /// It could not be made durable: what the failed sync lost no other sync of the file tells.
+    Sync(io::Error),
+}
+
+impl From<io::Error> for ApplyError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
 }
 
 /// How a log is kept.
@@ -70,77 +86,38 @@ impl Content {
     }
 }
 
-/// Reads a log as it was at some time.
-pub enum Reader<'a> {
-    /// From its plain files.
-    Plain(LogReader<'a>),
-    /// From its one file.
-    Sealed(SealedReader<'a>),
-}
-
-impl Reader<'_> {
-    /// As [`millrace_engine::logs::LogStore::read`].
-    pub fn read(&self, from: ReadFrom, max_lines: u64, max_bytes: usize) -> Result<LogLines, LogError> {
-        match self {
-            Self::Plain(log) => log.read(from, max_lines, max_bytes),
-            Self::Sealed(log) => log.read(from, max_lines, max_bytes),
-        }
-    }
-
-    /// As [`millrace_engine::logs::LogStore::read_bytes`].
-    pub fn read_bytes(&self, offset: u64, max_bytes: usize) -> Result<Bytes, LogError> {
-        match self {
-            Self::Plain(log) => log.read_bytes(offset, max_bytes),
-            Self::Sealed(log) => log.read_bytes(offset, max_bytes),
-        }
-    }
-
-    /// As [`millrace_engine::logs::LogStore::marks`].
-    pub fn marks(&self) -> Result<Vec<LogMark>, LogError> {
-        match self {
-            Self::Plain(log) => log.marks(),
-            Self::Sealed(log) => Ok(log.marks()),
-        }
-    }
-
-    /// What would be the first line after a trim; none if nothing can be taken.
-    pub fn first_after_trim(&self, before_line: u64) -> Result<Option<LogPlace>, LogError> {
-        match self {
-            Self::Plain(log) => log.first_after_trim(before_line),
-            Self::Sealed(_) => Ok(None),
-        }
-    }
-}
-
 impl OpenLog {
     /// Opens the files, if nobody did. Blocks.
     pub fn look(&self) -> Result<(), LogError> {
-        let mending = steady(&self.mending);
-        let mut state = self.lock();
-        if !state.looked {
-            if mending.torn {
-                return Err(LogError::Io(format!("log {} can't be opened before the logs are mended", self.id)));
-            }
-            state.log = self.open_content().map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData => LogError::Corrupt { id: self.id.clone(), message: error.to_string() },
-                _ => log_error(&format!("opening log {}", self.id), &error),
-            })?;
-            state.looked = true;
+        if self.looked() {
+            return Ok(());
         }
+        let _steady = steady(&self.mending)?;
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.looked() {
+            return Ok(());
+        }
+        let log = self.open_content().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => LogError::Corrupt { id: self.id.clone(), message: error.to_string() },
+            _ => log_error(&format!("opening log {}", self.id), &error),
+        })?;
+        let mut state = self.lock();
+        (state.log, state.looked) = (log, true);
         Ok(())
     }
 
-    /// Opens the files again, if they were open: they were mended.
+    /// Opens the files again, if they were open: they were mended, and nothing else opens or moves them.
     fn look_again(&self) {
-        let mut state = self.lock();
-        if !state.looked {
+        if !self.looked() {
             return;
         }
-        state.log = self.open_content().unwrap_or_else(|error| {
+        let opened = self.open_content();
+        if let Err(error) = &opened {
             tracing::error!(log = %self.id, %error, "a log that was mended can't be opened");
-            state.looked = false;
-            None
-        });
+        }
+        let mut state = self.lock();
+        state.looked = opened.is_ok();
+        state.log = opened.unwrap_or_default();
     }
 
     /// Whether a change can be made to the log as it is now: it can't if it was mended since the change began, and has
@@ -152,18 +129,17 @@ impl OpenLog {
 
     /// Whether the files were opened, so that [`Self::look`] would do nothing.
     pub fn looked(&self) -> bool {
-        // An entry that is being opened by another thread is not open yet; nobody waits for it here.
-        self.state.try_lock().is_ok_and(|state| state.looked)
+        self.lock().looked
     }
 
     /// How far it has come.
     pub fn head(&self) -> Result<LogHead, LogError> {
-        self.lock().log.as_ref().map(|(_, head)| *head).ok_or_else(|| LogError::NotFound(self.id.clone()))
+        self.lock().found(&self.id).map(|(_, head)| *head)
     }
 
     /// How it is kept, and how far it has come.
-    pub fn content(&self) -> Option<(Content, LogHead)> {
-        self.lock().log.clone()
+    pub fn content(&self) -> Result<(Content, LogHead), LogError> {
+        self.lock().found(&self.id).cloned()
     }
 
     /// Its id.
@@ -174,18 +150,17 @@ impl OpenLog {
     /// Reads it as it is now; once more, if the log's files were replaced meanwhile, or cut and it fails.
     pub fn read<T>(&self, read: impl Fn(Reader<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
         loop {
-            let _steady = steady(&self.mending);
-            let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
+            let _steady = steady(&self.mending)?;
+            let (content, head) = self.content()?;
             let result = read(match &content {
                 Content::Plain(files) => Reader::Plain(LogReader { files, head }),
                 Content::Sealed(log) => Reader::Sealed(SealedReader(log)),
             });
-            let replaced =
-                || self.content().is_none_or(|(now, now_head)| !now.is(&content) || now_head.first != head.first);
+            let same = || self.content().is_ok_and(|(now, now_head)| now.is(&content) && now_head.first == head.first);
             match result {
-                Err(LogError::Corrupt { .. } | LogError::Io(_)) if replaced() => {}
+                Err(LogError::Corrupt { .. } | LogError::Io(_)) if !same() => {}
                 // Files are opened when they are needed: those of another log of this id may be among them.
-                Ok(_) if self.content().is_none_or(|(now, _)| !now.is(&content)) => {}
+                Ok(_) if !self.content().is_ok_and(|(now, _)| now.is(&content)) => {}
                 result => return result,
             }
         }
@@ -193,8 +168,8 @@ impl OpenLog {
 
     /// How many bytes its files take, and whether they are compressed. Blocks.
     pub fn stored(&self) -> Result<(u64, bool), LogError> {
-        let _steady = steady(&self.mending);
-        let (content, head) = self.content().ok_or_else(|| LogError::NotFound(self.id.clone()))?;
+        let _steady = steady(&self.mending)?;
+        let (content, head) = self.content()?;
         match content {
             Content::Sealed(log) => Ok((log.bytes(), true)),
             Content::Plain(files) => {
@@ -244,7 +219,7 @@ impl OpenLog {
     }
 
     /// Does to the files what the journal has made durable. Blocks.
-    pub fn apply(&self, record: &Record) -> io::Result<LogHead> {
+    pub fn apply(&self, record: &Record) -> Result<LogHead, ApplyError> {
         let files = match &self.lock().log {
             Some((Content::Plain(files), _)) => Some(files.clone()),
             Some((Content::Sealed(_), _)) | None => None,
@@ -259,8 +234,9 @@ impl OpenLog {
                 Ok(after)
             }
             Change::Trim(first) => {
-                let files = files.ok_or(io::ErrorKind::NotFound)?;
+                let files = files.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
                 let after = files.write_first(&record.before, *first)?;
+                files.sync_first().map_err(ApplyError::Sync)?;
                 // Readers first: what they don't know of they don't miss.
                 self.lock().log = Some((Content::Plain(files.clone()), after));
                 if let Err(error) = files.remove_between(record.before.first, *first) {
@@ -273,7 +249,7 @@ impl OpenLog {
                 let removed = remove_log(&self.layout, &self.id);
                 // What could not be removed is still there, and is looked for again.
                 self.lock().looked = removed.is_ok();
-                removed.map(|()| LogHead::default())
+                Ok(removed.map(|()| LogHead::default())?)
             }
         }
     }
@@ -325,8 +301,22 @@ impl OpenLog {
     }
 }
 
-fn steady(mending: &RwLock<Mending>) -> RwLockReadGuard<'_, Mending> {
-    mending.read().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    fn found(&self, id: &LogId) -> Result<&(Content, LogHead), LogError> {
+        match &self.log {
+            Some(found) => Ok(found),
+            None if self.looked => Err(LogError::NotFound(id.clone())),
+            None => Err(LogError::Io(format!("log {id} could not be opened again, trying again"))),
+        }
+    }
+}
+
+fn steady(mending: &RwLock<Mending>) -> Result<RwLockReadGuard<'_, Mending>, LogError> {
+    let mending = mending.read().unwrap_or_else(PoisonError::into_inner);
+    if mending.torn {
+        return Err(LogError::Io("files of logs can't be read or moved before they are mended, trying again".into()));
+    }
+    Ok(mending)
 }
 
 /// Removes all files of a log, however it is kept.
@@ -374,13 +364,13 @@ impl OpenLogs {
         &self.frames
     }
 
-    /// As long as this lives nothing is mended. Never taken twice by one thread.
-    pub fn steady(&self) -> RwLockReadGuard<'_, Mending> {
+    /// As long as this lives nothing is mended; there is none after a mend that failed. Never taken twice by one thread.
+    pub fn steady(&self) -> Result<RwLockReadGuard<'_, Mending>, LogError> {
         steady(&self.mending)
     }
 
     /// Does something to the files of many logs while nobody reads them, and opens again what is open. When it fails nothing
-    /// more is opened until it is done again.
+    /// is opened, read or moved until it is done again.
     pub fn mend<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let mut mending = self.mending.write().unwrap_or_else(PoisonError::into_inner);
         mending.torn = true;
@@ -420,6 +410,7 @@ impl OpenLogs {
             frames: self.frames.clone(),
             mending: self.mending.clone(),
             settled: Notify::new(),
+            opening: Mutex::default(),
             state: Mutex::default(),
         });
         used.logs.insert(id.clone(), (log.clone(), now));
@@ -441,5 +432,50 @@ impl Used {
                 .extract_if(|_, (log, last_use)| *last_use < middle && Arc::strong_count(log) == 1)
                 .map(|(_, (log, _))| log),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::Part;
+    use super::*;
+
+    #[test]
+    fn nothing_is_read_or_moved_between_a_mend_that_failed_and_one_that_worked() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { root: folder.path().into(), archive: None, file_segment_bytes: 1 << 20 };
+        let id = LogId::parse("a").unwrap();
+        let path = layout.path(&id);
+        std::fs::create_dir(path.folder()).unwrap();
+        let text = LogAppend { text: "one\n".into(), words: vec![0; 8].into(), ..LogAppend::default() };
+        let head = LogFiles::create(&path, &id).unwrap().apply(&LogHead::default(), &text).unwrap();
+        let open = OpenLogs::new(&layout, 4);
+        let log = open.get(&id);
+        assert!(matches!(log.head(), Err(LogError::Io(_))), "nobody looked");
+        log.look().unwrap();
+        let bytes = || log.read(|log| log.read_bytes(0, 9));
+        assert_eq!((bytes().unwrap().as_ref(), log.stored().unwrap().1), (&b"one\n"[..], false));
+
+        open.mend(|| Err::<(), _>(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert!(matches!(bytes(), Err(LogError::Io(_))));
+        assert!(matches!(log.stored(), Err(LogError::Io(_))));
+        assert!(matches!(open.get(&LogId::parse("b").unwrap()).look(), Err(LogError::Io(_))));
+        assert!(open.steady().is_err());
+        assert_eq!(log.head(), Ok(head), "what was acknowledged");
+        open.mend(|| Ok(())).unwrap();
+        assert_eq!(bytes().unwrap().as_ref(), b"one\n");
+
+        // Its files are there and can't be opened.
+        let (lines, aside) = (path.part(Part::Lines), folder.path().join("aside"));
+        std::fs::rename(&lines, &aside).unwrap();
+        std::fs::create_dir(&lines).unwrap();
+        open.mend(|| Ok(())).unwrap();
+        assert!(matches!(log.head(), Err(LogError::Io(_))));
+        assert!(matches!(bytes(), Err(LogError::Io(_))));
+        assert!(matches!(log.stored(), Err(LogError::Io(_))));
+        std::fs::remove_dir(&lines).unwrap();
+        std::fs::rename(&aside, &lines).unwrap();
+        log.look().unwrap();
+        assert_eq!((log.head(), bytes().unwrap().as_ref()), (Ok(head), &b"one\n"[..]));
     }
 }

@@ -9,6 +9,7 @@ use millrace_engine::logs::{LogAppend, LogHead, LogId, LogPlace};
 
 use super::checkpoint::make_durable;
 use super::dirty::Dirty;
+use super::file_system::FileSystem;
 use super::files::LogFiles;
 use super::journal::Segments;
 use super::layout::Layout;
@@ -21,6 +22,8 @@ const OPEN_MAX: usize = 64;
 
 /// Does again what the journal holds and frees it; returns the number of the next segment.
 pub fn recover(layout: &Layout, journal_folder: &Path) -> io::Result<u64> {
+    // Before anything is written, to hear of all that goes wrong with it.
+    let file_system = FileSystem::of(&layout.root)?;
     let segments = Segments::find(journal_folder)?;
     let mut replay = Replay { layout, open: HashMap::new(), dirty: Dirty::default(), undeleted: HashMap::new() };
     for segment in &segments.live {
@@ -28,7 +31,7 @@ pub fn recover(layout: &Layout, journal_folder: &Path) -> io::Result<u64> {
     }
     if !segments.live.is_empty() {
         tracing::info!(logs = replay.dirty.len(), "log journal replayed");
-        make_durable(layout, &replay.dirty)?;
+        make_durable(layout, &replay.dirty, &file_system)?;
     }
     for segment in &segments.live {
         segment.free(journal_folder)?;
@@ -81,6 +84,7 @@ impl Replay<'_> {
             Change::Trim(to) => {
                 *first = if to.line > first.line { *to } else { *first };
                 files.write_first(&record.before, *first)?;
+                files.sync_first()?;
                 files.remove_between(record.before.first, *first)?;
             }
             Change::Delete => {}

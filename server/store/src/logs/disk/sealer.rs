@@ -13,11 +13,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use millrace_engine::logs::LogId;
+use millrace_engine::logs::{LogError, LogId};
 use tokio::sync::oneshot;
 
 use super::DiskLogsOptions;
-use super::checkpoint::sync_file_system;
+use super::file_system::FileSystem;
 use super::files::LogFiles;
 use super::layout::Layout;
 use super::leftovers;
@@ -73,13 +73,19 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Starts the thread.
-    pub fn start(layout: &Layout, open: &Arc<OpenLogs>, options: &DiskLogsOptions) -> io::Result<Self> {
+    /// Starts the thread. `file_system` is its own.
+    pub fn start(
+        layout: &Layout,
+        open: &Arc<OpenLogs>,
+        options: &DiskLogsOptions,
+        file_system: FileSystem,
+    ) -> io::Result<Self> {
         let (requests, incoming) = sync_channel(SEALS_WAITING_MAX);
         let (missed, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let sealing = Sealing {
             layout: layout.clone(),
             open: open.clone(),
+            file_system,
             seal_after: options.seal_after,
             frame_bytes: options.seal_frame_bytes,
             missed: missed.clone(),
@@ -123,6 +129,7 @@ impl Drop for Sealer {
 struct Sealing {
     layout: Layout,
     open: Arc<OpenLogs>,
+    file_system: FileSystem,
     seal_after: Option<Duration>,
     frame_bytes: usize,
     missed: Arc<AtomicBool>,
@@ -216,10 +223,11 @@ impl Sealing {
     fn write(&self, id: &LogId) -> io::Result<Option<Sealed>> {
         let log = self.open.get(id);
         log.look().map_err(io::Error::other)?;
-        let Some((Content::Plain(plain), head)) = log.content() else { return Ok(None) };
-        if !head.complete {
-            return Ok(None);
-        }
+        let (plain, head) = match log.content() {
+            Ok((Content::Plain(plain), head)) if head.complete => (plain, head),
+            Ok(_) | Err(LogError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(io::Error::other(error)),
+        };
         let path = self.layout.path(id);
         let (unfinished, place) = (path.unfinished(), path.sealed());
         let written = File::create(&unfinished).and_then(|file| {
@@ -232,7 +240,7 @@ impl Sealing {
             Err(error) => {
                 remove_if_there(&unfinished)?;
                 // Removed while it was read: there is nothing to seal any more.
-                if log.content().is_none() { Ok(None) } else { Err(error) }
+                if matches!(log.content(), Err(LogError::NotFound(_))) { Ok(None) } else { Err(error) }
             }
         }
     }
@@ -245,18 +253,19 @@ impl Sealing {
         let synced = self
             .sync(batch.iter().map(|log| &log.unfinished), |path| File::options().write(true).open(path)?.sync_all());
         let open = self.open.clone();
-        let _steady = open.steady();
+        // As long as this lives nothing is mended.
+        let ready = synced.and_then(|()| open.steady().map_err(io::Error::other));
         let mut placed = Vec::new();
         for log in batch {
-            if synced.is_ok() && log.log.begin_swap(&Content::Plain(log.plain.clone())) {
+            if ready.is_ok() && log.log.begin_swap(&Content::Plain(log.plain.clone())) {
                 match std::fs::rename(&log.unfinished, &log.place) {
                     Ok(()) => placed.push(log),
                     Err(error) => self.give_up(&log, &error),
                 }
             } else {
-                // Removed or, if a sync failed, to be written again.
+                // Removed or, if a sync or a mend failed, to be written again.
                 let _ = remove_if_there(&log.unfinished);
-                if let Err(error) = &synced {
+                if let Err(error) = &ready {
                     tracing::warn!(log = %log.log.id(), %error, "a log could not be sealed, trying again");
                     self.retry.push(log.log.id().clone());
                 }
@@ -302,18 +311,25 @@ impl Sealing {
         let (open, mut damaged) = (self.open.clone(), Vec::new());
         for id in std::mem::take(&mut self.uncleared) {
             let log = self.open.get(&id);
-            if let Err(error) = log.look() {
+            let looked = log.look();
+            let steady = open.steady();
+            if let Err(error) = looked {
                 tracing::error!(log = %id, %error, "a log is there twice and can't be opened");
+                if steady.is_err() {
+                    self.uncleared.push(id);
+                }
                 continue;
             }
-            let _steady = open.steady();
             match log.content() {
-                Some((sealed @ Content::Sealed(_), _)) if log.begin_swap(&sealed) => {
+                // Which of both is whole is known when they are mended.
+                _ if steady.is_err() => self.uncleared.push(id),
+                Err(LogError::Io(_)) => self.uncleared.push(id),
+                Ok((sealed @ Content::Sealed(_), _)) if log.begin_swap(&sealed) => {
                     self.clear(&log);
                     log.settle();
                 }
-                Some((Content::Sealed(_), _)) => self.uncleared.push(id),
-                Some((Content::Plain(_), head)) if head.complete => damaged.push(id),
+                Ok((Content::Sealed(_), _)) => self.uncleared.push(id),
+                Ok((Content::Plain(_), head)) if head.complete => damaged.push(id),
                 _ => {}
             }
         }
@@ -321,7 +337,7 @@ impl Sealing {
     }
 
     fn sync<T>(&self, what: impl ExactSizeIterator<Item = T>, each: impl FnMut(T) -> io::Result<()>) -> io::Result<()> {
-        if what.len() > SYNC_EACH_MAX && sync_file_system(&self.layout.root)? {
+        if what.len() > SYNC_EACH_MAX && self.file_system.sync()? {
             return Ok(());
         }
         what.into_iter().try_for_each(each)

@@ -23,12 +23,16 @@ pub struct Slots {
     /// Held for a few instructions, and let go while the committer waits for a slot.
     state: Mutex<State>,
     changed: Condvar,
+    /// Held by the applier while it syncs a file, until a failure is told here.
+    syncing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     free: Vec<Slot>,
     failed: Option<LogError>,
+    /// What became of the last commit.
+    refused: Option<LogError>,
     stopped: bool,
 }
 
@@ -79,9 +83,26 @@ impl Slots {
         self.changed.notify_all();
     }
 
-    /// What [`Self::fail`] was called with, until [`Self::reset`].
+    /// What [`Self::fail`] was called with, until [`Self::reset`]; or what the last commit failed with.
     pub fn fault(&self) -> Option<LogError> {
-        self.lock().failed.clone()
+        let state = self.lock();
+        state.failed.clone().or_else(|| state.refused.clone())
+    }
+
+    /// A commit has worked, or not.
+    pub fn committed(&self, error: Option<&LogError>) {
+        self.lock().refused = error.cloned();
+    }
+
+    /// Held around a sync that is not the checkpointer's and the call of [`Self::fail`] after it.
+    pub fn syncing(&self) -> MutexGuard<'_, ()> {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same as [`Self::fault`], once a sync that is under way is over: it may have been told what the last one should be.
+    pub fn fault_of_syncs(&self) -> Option<LogError> {
+        let _over = self.syncing();
+        self.fault()
     }
 
     /// Nothing can be written, until [`Self::reset`].

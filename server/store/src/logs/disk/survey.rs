@@ -22,6 +22,8 @@ pub fn survey(layout: &Layout, open: &Arc<OpenLogs>, shard: u16) -> Result<Vec<L
     if shard >= SHARDS {
         return Err(LogError::invalid("shard", format!("{shard} is not among the {SHARDS} there are")));
     }
+    // Files that are not mended may be of logs that were removed.
+    drop(open.steady()?);
     let ids = ids_of_shard(layout, shard).map_err(|error| log_error("listing logs", &error))?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {

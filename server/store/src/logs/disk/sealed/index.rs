@@ -101,6 +101,9 @@ impl Index {
         let id = LogId::parse(std::str::from_utf8(id).ok()?).ok()?;
         let mut head = header::head_of(rest)?;
         head.complete = true;
+        if !adds_up(&head) {
+            return None;
+        }
         let mut numbers = rest[NUMBERS * 8..].as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number));
         let count = usize::try_from(numbers.next()?).ok().filter(|count| *count <= numbers.len())?;
         let marks: Vec<u64> = numbers.by_ref().take(count).collect();
@@ -117,6 +120,14 @@ impl Index {
                 first_ms,
             });
         }
+        let places = frames.iter().map(|frame| frame.place).chain([head.end()]);
+        let mut last = LogPlace::default();
+        for place in [head.first].into_iter().chain(places) {
+            if !follows(&place, &last) {
+                return None;
+            }
+            last = place;
+        }
         Some(Self { id, head, marks, frames })
     }
 
@@ -130,6 +141,21 @@ impl Index {
         });
         begins && in_order && self.frames.first().map_or(at, |frame| frame.at) == 0
     }
+}
+
+/// Whether what is taken from these numbers or added to them gives a number.
+fn adds_up(head: &LogHead) -> bool {
+    let stream = head.bytes.checked_sub(head.joined_lines);
+    let written = stream.and_then(|stream| stream.checked_sub(head.room_bytes)?.checked_add(head.dropped_bytes));
+    written.is_some() && head.dropped_rows <= head.rows
+}
+
+/// Whether lines can lead from one place to the other: each has a byte at least, and may begin a row or be joined.
+fn follows(place: &LogPlace, before: &LogPlace) -> bool {
+    let more = |of: fn(&LogPlace) -> u64| of(place).checked_sub(of(before));
+    let (lines, bytes) = (more(|place| place.line), more(|place| place.offset));
+    let (joined, rows) = (more(|place| place.joined), more(|place| place.row));
+    lines.is_some() && lines <= bytes && joined.is_some() && joined <= lines && rows.is_some() && rows <= lines
 }
 
 /// The header of a skippable frame.
@@ -194,6 +220,33 @@ mod tests {
             bad[at] ^= 1;
             assert!(Index::decode(&bad).is_none(), "byte {at}");
             assert!(Index::decode(&bytes[..at]).is_none(), "cut at {at}");
+        }
+        let hostile = |change: fn(&mut Index)| {
+            let head = LogHead { dropped_bytes: 1, ..head };
+            let (id, marks) = (index.id.clone(), index.marks.clone());
+            let mut hostile = Index { id, head, marks, frames: index.frames.clone() };
+            change(&mut hostile);
+            Index::decode(&hostile.encode().unwrap())
+        };
+        assert!(hostile(|_| {}).is_some());
+        let changes: [fn(&mut Index); 14] = [
+            |index| index.head.dropped_rows = 10,
+            |index| index.head.joined_lines = 91,
+            |index| index.head.joined_lines = 10,
+            |index| index.head.room_bytes = 90,
+            |index| index.head.dropped_bytes = u64::MAX,
+            |index| index.head.lines = u64::MAX / 2,
+            |index| index.head.rows = u64::MAX,
+            |index| index.head.first.joined = 11,
+            |index| index.head.first.row = 2,
+            |index| index.frames[1].place.joined = 41,
+            |index| index.frames[1].place.joined = 0,
+            |index| index.frames[1].place.row = u64::MAX,
+            |index| index.frames[1].place.line = u64::MAX,
+            |index| index.frames[1].place.offset = 1,
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            assert!(hostile(change).is_none(), "change {number}");
         }
         let table = seek_table(&[(1, 2), (77, 0)]);
         let (len, before) = read_seek_footer(&table[table.len() - 17..]).unwrap();

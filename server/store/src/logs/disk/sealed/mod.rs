@@ -110,11 +110,11 @@ impl SealedLog {
             let (from, to) = (frame.place.stream_offset(), end.stream_offset());
             damaged(&format!("bytes {from} to {to}, from line {} on, can't be read: {what}", frame.place.line))
         };
-        let words_max = words::max_bytes(lines);
         if text_len > FRAME_MAX_BYTES || lines > FRAME_MAX_LINES {
             let limits = format!("the limits are {FRAME_MAX_BYTES} and {FRAME_MAX_LINES}");
             return Err(wrong(&format!("a piece of {text_len} bytes and {lines} lines, {limits}")));
         }
+        let words_max = words::max_bytes(lines);
         if text_packed > packed_max_bytes(text_len) || words_packed > packed_max_bytes(words_max) {
             return Err(wrong("a piece is longer packed than it can be"));
         }
@@ -151,4 +151,28 @@ fn read_index(file: &File, bytes: u64) -> io::Result<Index> {
 /// What is there is not what was written.
 fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_engine::logs::LogPlace;
+
+    use super::*;
+
+    /// Its numbers add up, but there can be no such piece.
+    #[test]
+    fn a_piece_of_more_lines_than_there_can_be_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log-a.zst");
+        let head = LogHead { bytes: 1 << 62, lines: 1 << 62, complete: true, ..LogHead::default() };
+        let frame = FrameEntry { place: LogPlace::default(), at: 0, text_packed: 10, words_packed: 10, first_ms: 0 };
+        let id = LogId::parse("a").unwrap();
+        let index = Index { id, head, marks: Vec::new(), frames: vec![frame] }.encode().unwrap();
+        let table = index::seek_table(&[(10, 1), (18, 0), (index.len() as u32, 0)]);
+        std::fs::write(&path, [&[0; 28][..], &index, &table].concat()).unwrap();
+        let log = SealedLog::open(&path, &Arc::default()).unwrap().unwrap();
+        let error = log.verify().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("the limits are"), "{error}");
+    }
 }
