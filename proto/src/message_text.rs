@@ -223,7 +223,7 @@ mod tests {
         let all = |message: &[u8]| shown(&types, "build_event_stream.Progress", message);
         for bad in [&b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"[..], b"\x0A\x05ab", b"\x07hunter2", b"\xFF"] {
             let shown = (Kind::Bytes, String::from_utf8_lossy(bad).into_owned());
-            assert_eq!(all(bad), [shown.clone()]);
+            assert_eq!(all(bad), std::slice::from_ref(&shown));
             let text = (Kind::Text, "abc".to_owned());
             assert_eq!(all(&[b"\x0A\x03abc", bad].concat()), [text, shown], "after a whole field");
         }

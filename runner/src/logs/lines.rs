@@ -203,7 +203,7 @@ mod tests {
         let value: String = (0..ROW_MAX_BYTES).map(|at| char::from(b'a' + (at * at / 7 % 26) as u8)).collect();
         masks.add(&value.repeat(2)).expect_err("in this spelling only");
         for size in [1_000, 4_096, 70_000, 500_000] {
-            let text = format!("{0}{0} between {0} and {0}{0}{0}{0} end", value);
+            let text = format!("{value}{value} between {value} and {} end", value.repeat(4));
             let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
             assert_eq!(
                 joined(&chunks, &masks),

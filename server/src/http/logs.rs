@@ -70,11 +70,12 @@ async fn answer(app: &Arc<App>, caller: &Caller, id: &str, asked: &Asked<'_>) ->
     let follow = Follow::of(app, caller, id).await?;
     let mut response =
         if asked.wanted.follow { followed(app, follow, asked).await? } else { stored(app, follow, asked).await? };
+    let given = response.status().is_success();
     let set = response.headers_mut();
     set.insert(header::VARY, VARY);
     set.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if asked.wanted.download
-        && response.status().is_success()
+        && given
         && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.log\""))
     {
         set.insert(header::CONTENT_DISPOSITION, value);

@@ -186,6 +186,8 @@ impl DiskLogs {
         self.sealer.settle().await;
         if let Some(archiver) = &self.archiver {
             archiver.settle().await;
+            // Plain files that could not go while their log was on its way there.
+            self.sealer.settle().await;
         }
     }
 

@@ -323,12 +323,11 @@ impl Sealing {
             match log.content() {
                 // Which of both is whole is known when they are mended.
                 _ if steady.is_err() => self.uncleared.push(id),
-                Err(LogError::Io(_)) => self.uncleared.push(id),
                 Ok((sealed @ Content::Sealed(_), _)) if log.begin_swap(&sealed) => {
                     self.clear(&log);
                     log.settle();
                 }
-                Ok((Content::Sealed(_), _)) => self.uncleared.push(id),
+                Err(LogError::Io(_)) | Ok((Content::Sealed(_), _)) => self.uncleared.push(id),
                 Ok((Content::Plain(_), head)) if head.complete => damaged.push(id),
                 _ => {}
             }

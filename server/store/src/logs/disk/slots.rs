@@ -99,10 +99,10 @@ impl Slots {
         self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same as [`Self::fault`], once a sync that is under way is over: it may have been told what the last one should be.
+    /// What [`Self::fail`] was called with, once a sync that is under way is over: it may have been told what another should be.
     pub fn fault_of_syncs(&self) -> Option<LogError> {
         let _over = self.syncing();
-        self.fault()
+        self.lock().failed.clone()
     }
 
     /// Nothing can be written, until [`Self::reset`].
