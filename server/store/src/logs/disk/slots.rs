@@ -78,7 +78,7 @@ impl Slots {
     /// These are free and no others, and all is well again.
     pub fn reset(&self, slots: Vec<Slot>) {
         let mut state = self.lock();
-        (state.free, state.failed) = (slots, None);
+        (state.free, state.failed, state.refused) = (slots, None, None);
         drop(state);
         self.changed.notify_all();
     }
