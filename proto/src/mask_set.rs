@@ -249,7 +249,9 @@ mod tests {
         assert_eq!(refused, [Refused { index: 1, why: NotMasked::TooLong }]);
         assert!(set.is_in(long.as_bytes()) && set.is_in(b"hunter2%2F"));
         // The spellings of one fill most of the room, the next has none left, a small one after it has.
-        let large = ["a", "b"].map(|one| (0..7_000).map(|part| format!("{one}{part}+/\"")).collect::<String>());
+        let value = |one, parts| (0..parts).map(|part| format!("{one}{part}+/\"")).collect::<String>();
+        let spelled: usize = MaskForms::of(&value("a", 1_000)).encoded.iter().map(Vec::len).sum();
+        let large = ["a", "b"].map(|one| value(one, 600 * MASK_ENCODED_MAX_BYTES / spelled));
         let (set, refused) = MaskSet::new([large[0].as_str(), &large[1], "hunter2/"]);
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert_eq!(refused[0].why, NotMasked::TooManySpellings);
