@@ -1,7 +1,7 @@
 //! Compiles the .proto tree with protox (pure Rust, nothing needed on PATH) and generates messages, service traits
 //! and the descriptor set that server reflection answers from.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, time::SystemTime};
 
 /// Every file with a service or message that Millrace serves, relative to this folder.
 const FILES: &[&str] = &[
@@ -38,6 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.open_file(file)?;
     }
     fs::write(&set, compiler.encode_file_descriptor_set())?;
+    // What generates the code has Cargo watch the set: written after this run began, it would have it run each time.
+    fs::File::options().write(true).open(&set)?.set_modified(SystemTime::UNIX_EPOCH)?;
     // Log chunks and blobs go out as they were read: `Bytes` are not copied into the message. What came in borrows from
     // its request: copy a small piece that is to be kept.
     let mut buffa = connectrpc_build::CodeGenConfig::default();

@@ -9,7 +9,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use super::{Event, Launch, NotRun, Over, Stream};
 use crate::config::Config;
-use crate::platform::{self, Ended, Group};
+use crate::platform::{self, Group};
 
 const PIPE_READ_BYTES: usize = 64 * 1024;
 /// Once all is killed, how long pipes may be quiet that something out of reach still holds.
